@@ -1,0 +1,55 @@
+"""The registry of codes: what a refusal, a goodbye or a gap may say. One list serves the broker, the SDKs and the docs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A stable name, and the WebSocket close code (or HTTP status) where the connection cannot go on."""
+
+    name: str
+    meaning: str
+    closes: int | None = None
+
+
+CODES: dict[str, Code] = {
+    code.name: code
+    for code in (
+        Code("bad_frame", "Not one msgpack array that starts with a kind, or past the bounds of decoding.", 1007),
+        Code("text_frame", "A text message; frames are binary.", 1003),
+        Code("frame_too_large", "A frame longer than `frame_bytes`, or than 16 KiB before the welcome.", 1009),
+        Code("hello_expected", "The first frame was not a HELLO.", 1002),
+        Code("hello_timeout", "No HELLO came within the deadline.", 1002),
+        Code("version_unsupported", "None of the versions offered is spoken here.", 1002),
+        Code("heartbeat_timeout", "Nothing was heard from the peer for `deadline_ms`.", 1001),
+        Code("too_slow", "Replies waited too long for a peer that does not read.", 1008),
+        Code("going_away", "The broker is stopping; come back after `retry_after_ms`.", 1001),
+        Code("internal_error", "A fault of the broker's own.", 1011),
+        Code("already_greeted", "A second HELLO."),
+        Code("unknown_kind", "A kind that this version does not have, or that clients do not send."),
+        Code("bad_field", "An element of the frame is missing, of the wrong type or out of range; the text names it."),
+        Code("bad_topic", "A topic that breaks the grammar."),
+        Code("bad_pattern", "A pattern that breaks the grammar."),
+        Code("reserved_topic", "A publish to a topic that starts with `$`."),
+        Code("payload_too_large", "A payload longer than `payload_bytes`."),
+        Code("too_many_messages", "A PUBLISH with more than `frame_messages` payloads."),
+        Code("too_many_subscriptions", "One more than `subscriptions` on this connection."),
+        Code("subscription_exists", "The id is already that of a subscription of this connection."),
+        Code("unknown_subscription", "The id is not that of a subscription of this connection."),
+        Code("too_many_topics", "The broker holds as many topics as it may."),
+        Code("too_many_connections", "HTTP answer: the address has as many connections as it may.", 429),
+        Code("subprotocol_required", "HTTP answer: the upgrade did not offer `tickwire.v1`.", 400),
+    )
+}
+
+EVICTED, DISCONNECTED, EPOCH, DROPPED = "evicted", "disconnected", "epoch", "dropped"
+
+# reason -> (who says it, what it means)
+GAP_REASONS: dict[str, tuple[str, str]] = {
+    EVICTED: ("broker", "The reader was behind, and its topic's log keeps no more of what it missed."),
+    DISCONNECTED: ("client", "Published while the client was away."),
+    EPOCH: ("client", "The broker started a new epoch; what the old one still held is gone."),
+    DROPPED: ("client", "The application was slow and asked for dropping."),
+}

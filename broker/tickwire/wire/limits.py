@@ -1,0 +1,18 @@
+"""Bounds that are part of the protocol, whatever a broker's settings are."""
+
+SUBPROTOCOL = "tickwire.v1"
+VERSION = 1
+MAX_INT = (1 << 53) - 1  # the largest integer that a JavaScript number holds exactly
+
+TOPIC_BYTES = 255
+TOPIC_LEVELS = 16
+
+PAYLOAD_BYTES = 1_000_000
+FRAME_BYTES = 1 << 20
+FRAME_MESSAGES = 8_192
+DELIVERY_BYTES = 1 << 20
+HELLO_BYTES = 16 << 10
+
+MOVED_TOPICS = 4_096  # in one SUBSCRIBED
+
+MSGPACK, BYTES = 0, 1  # the format of payloads

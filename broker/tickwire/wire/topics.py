@@ -1,0 +1,87 @@
+"""The grammar of topics and patterns, and which topics a pattern matches."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from .errors import BadPattern, BadTopic
+from .limits import TOPIC_BYTES, TOPIC_LEVELS
+
+ONE, REST = "*", ">"
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\x9f]")
+
+
+def check_topic(topic: str) -> None:
+    """Raise BadTopic unless this names one topic."""
+    why = _grammar(topic) or _wildcard(topic)
+    if why:
+        raise BadTopic(topic, why)
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise BadPattern unless this is a topic, or one with wildcards."""
+    why = _grammar(pattern)
+    if why is None and REST in pattern.split(".")[:-1]:
+        why = "has '>' before its last segment"
+    if why:
+        raise BadPattern(pattern, why)
+
+
+def is_reserved(topic: str) -> bool:
+    """Whether the topic belongs to the broker: clients read there and do not publish."""
+    return topic.startswith("$")
+
+
+def is_exact(pattern: str) -> bool:
+    """Whether the pattern names one topic."""
+    return pattern.isalnum() or not any(segment in (ONE, REST) for segment in pattern.split("."))
+
+
+@lru_cache(maxsize=4096)
+def matcher(pattern: str) -> re.Pattern[str]:
+    """A regular expression whose `fullmatch` says whether a topic matches the pattern."""
+    segments = pattern.split(".")
+    parts = [_expression(segment) for segment in segments]
+    # Wildcards do not match a first segment that starts with "$".
+    guard = r"(?!\$)" if segments[0] in (ONE, REST) else ""
+    return re.compile(guard + r"\.".join(parts), re.DOTALL)
+
+
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a subscription to this pattern gets the messages of this topic."""
+    return matcher(pattern).fullmatch(topic) is not None
+
+
+def _expression(segment: str) -> str:
+    if segment == ONE:
+        return r"[^.]+"
+    if segment == REST:
+        return r".+"
+    return re.escape(segment)
+
+
+def _grammar(name: str) -> str | None:
+    """What is wrong with a topic or pattern, as the end of a sentence."""
+    if not name:
+        return "is empty"
+    if len(name) > TOPIC_BYTES or len(name.encode("utf-8", "surrogatepass")) > TOPIC_BYTES:
+        return f"is longer than the limit of {TOPIC_BYTES} bytes"
+    if _FORBIDDEN.search(name):
+        return "has a space or control character"
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        return "is not valid Unicode"
+    segments = name.split(".")
+    if len(segments) > TOPIC_LEVELS:
+        return f"has {len(segments)} segments, over the limit of {TOPIC_LEVELS}"
+    if "" in segments:
+        return "has an empty segment"
+    return None
+
+
+def _wildcard(name: str) -> str | None:
+    if ONE in name or REST in name:
+        for segment in name.split("."):
+            if segment in (ONE, REST):
+                return f"has the wildcard {segment!r}; only subscriptions may"
+    return None

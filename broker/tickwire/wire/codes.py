@@ -1,4 +1,4 @@
-"""The registry of codes: what a refusal, a goodbye or a gap may say. One list serves the broker, the SDKs and the docs."""
+"""The registry of codes: what a refusal, a goodbye or a gap may say, for the broker, the SDKs and the docs."""
 
 from __future__ import annotations
 

@@ -1,11 +1,9 @@
-"""Bytes to messages. What does not fit raises WireError with the code, the sentence, and whatever could be read of kind and id."""
+"""Bytes to messages. What does not fit raises WireError with the code, the sentence, and what could be read of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
-
-import msgpack
 
 from .errors import WireError
 from .limits import BYTES, FRAME_MESSAGES, MAX_INT, MSGPACK
@@ -31,22 +29,21 @@ from .messages import (
     Unsubscribed,
     Welcome,
 )
+from .unpack import MAX_CONTAINERS, unpack
 
-# Nested empty arrays cost 250 ns a byte to build: a frame of 16 KiB cannot hold the loop longer than 4 ms, so only longer
-# ones are counted as they close. A legal PUBLISH closes at most three containers per message.
-_UNCOUNTED_BYTES = 16 << 10
-_MAX_CONTAINERS = 3 * FRAME_MESSAGES + 8
+# The kinds that have an id as their first element.
+_WITH_ID = frozenset((Subscribe.kind, Unsubscribe.kind, Publish.kind, Subscribed.kind, Unsubscribed.kind))
 
 
 def decode_from_client(data: bytes) -> FromClient:
     """What a client sent. Raises WireError: `bad_frame`, `unknown_kind` or `bad_field`."""
-    return cast(FromClient, _decode(data, _FROM_CLIENT, FRAME_MESSAGES * 2))
+    return cast(FromClient, _decode(data, _FROM_CLIENT, FRAME_MESSAGES * 2, MAX_CONTAINERS))
 
 
 def decode_from_broker(data: bytes) -> FromBroker | None:
     """What the broker sent, or None for a kind that this version does not know. Raises WireError."""
     try:
-        return cast(FromBroker, _decode(data, _FROM_BROKER, len(data)))
+        return cast(FromBroker, _decode(data, _FROM_BROKER, len(data), len(data) // 2))
     except WireError as error:
         if error.code == "unknown_kind":
             return None
@@ -55,11 +52,11 @@ def decode_from_broker(data: bytes) -> FromBroker | None:
 
 def decode(data: bytes) -> Message:
     """Whatever either side may send; for people and tools."""
-    return _decode(data, _FROM_CLIENT | _FROM_BROKER, len(data))
+    return cast(Message, _decode(data, _FROM_CLIENT | _FROM_BROKER, len(data), len(data) // 2))
 
 
-def _decode(data: bytes, kinds: dict[int, Callable[[list[Any]], Any]], max_array: int) -> Any:
-    elements = unpack(data, max_array)
+def _decode(data: bytes, kinds: dict[int, Callable[[list[Any]], Any]], max_array: int, max_containers: int) -> Any:
+    elements = unpack(data, max_array, max_containers)
     if type(elements) is not list or not elements:
         raise WireError("bad_frame", "a frame is a msgpack array that starts with its kind")
     kind = elements[0]
@@ -69,43 +66,11 @@ def _decode(data: bytes, kinds: dict[int, Callable[[list[Any]], Any]], max_array
     if build is None:
         name = KIND_NAMES.get(kind)
         which = f"kind {kind} ({name}) is not sent in this direction" if name else f"there is no frame of kind {kind}"
-        raise WireError("unknown_kind", which, kind, _id_of(elements))
+        raise WireError("unknown_kind", which, kind, _id_of(kind, elements))
     try:
         return build(elements)
     except _Field as field:
-        raise WireError("bad_field", f"{KIND_NAMES[kind]}: {field}", kind, _id_of(elements)) from None
-
-
-def unpack(data: bytes, max_array: int) -> Any:
-    """One msgpack object, decoded in bounded time and memory. Raises WireError `bad_frame`."""
-    try:
-        if len(data) <= _UNCOUNTED_BYTES:
-            return msgpack.unpackb(data, max_array_len=max_array, max_map_len=256, max_ext_len=0)
-        count = _Containers()
-        return msgpack.unpackb(
-            data,
-            max_array_len=max_array,
-            max_map_len=256,
-            max_ext_len=0,
-            list_hook=count.closed,
-            object_hook=count.closed,
-        )
-    except (ValueError, TypeError, msgpack.UnpackException, RecursionError) as error:
-        why = str(error) or type(error).__name__
-        raise WireError("bad_frame", f"not a frame: {why}") from None
-
-
-class _Containers:
-    """Counts arrays and maps as they close, so that nesting cannot multiply past the bound."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def closed(self, container: Any) -> Any:
-        self.count += 1
-        if self.count > _MAX_CONTAINERS:
-            raise ValueError(f"more than {_MAX_CONTAINERS} arrays and maps in one frame")
-        return container
+        raise WireError("bad_field", f"{KIND_NAMES[kind]}: {field}", kind, _id_of(kind, elements)) from None
 
 
 class _Field(Exception):
@@ -158,6 +123,8 @@ def _publish(elements: list[Any]) -> Publish:
         raise _Field(f"id must be nil or an integer from 0 to 2^53 - 1, not {_named(id)}")
     if type(runs) is not list:
         raise _Field(f"runs must be an array, not {_named(runs)}")
+    if len(elements) > 3:
+        _options(elements, 3)
     return Publish(id, [_run(run) for run in runs])
 
 
@@ -186,7 +153,9 @@ def _format(extras: Any) -> int:
         return MSGPACK
     if type(extras) is not dict:
         raise _Field(f"extras must be a map, not {_named(extras)}")
-    format = extras.get("format", MSGPACK)
+    format = extras.get("format")
+    if format is None:
+        return MSGPACK
     if type(format) is not int or format not in (MSGPACK, BYTES):
         raise _Field(f"format must be {MSGPACK} (msgpack) or {BYTES} (bytes), not {_named(format)}")
     return format
@@ -201,24 +170,24 @@ def _bye(elements: list[Any]) -> Bye:
 
 
 def _welcome(elements: list[Any]) -> Welcome:
-    return Welcome(
-        _integer(elements, 1, "version"),
-        _integer(elements, 2, "epoch"),
-        _integer(elements, 3, "stamp"),
-        _map(elements, 4, "limits"),
-        _map(elements, 5, "capabilities"),
-    )
+    version, epoch, stamp = (_integer(elements, i, name) for i, name in ((1, "version"), (2, "epoch"), (3, "stamp")))
+    limits = _map(elements, 4, "limits")
+    for name, limit in limits.items():
+        _in_range(limit, f"limits {name}")
+    return Welcome(version, epoch, stamp, limits, _map(elements, 5, "capabilities"))
 
 
 def _subscribed(elements: list[Any]) -> Subscribed:
-    moved = elements[5] if len(elements) > 5 else None
+    moved, more = (elements[i] if len(elements) > i else None for i in (5, 6))
+    if more is not None and type(more) is not bool:
+        raise _Field(f"more must be true or false, not {_named(more)}")
     return Subscribed(
         _integer(elements, 1, "id"),
         _integer(elements, 2, "stream"),
         _integer(elements, 3, "stamp"),
         _optional_integer(elements, 4, "offset"),
         None if moved is None else [_moved(entry) for entry in _list(elements, 5, "moved")],
-        (True if elements[6] else None) if len(elements) > 6 else None,
+        more or None,
     )
 
 
@@ -261,7 +230,9 @@ def _section(section: Any) -> Section:
         raise _Field("a section must be an array [topic, first, stamp, time_us, payloads]")
     topic, payloads = section[0], section[4]
     if type(topic) is not str or type(payloads) is not list:
-        raise _Field("a section must be an array [topic, first, stamp, time_us, payloads]")
+        raise _Field("a section must have a string as its topic and an array as its payloads")
+    if not payloads:
+        raise _Field("the payloads of a section must be an array of at least one")
     _check_payloads(payloads)
     first, stamp, time_us = (
         _in_range(section[index], name) for index, name in ((1, "first"), (2, "stamp"), (3, "time_us"))
@@ -346,9 +317,9 @@ def _element(elements: list[Any], index: int, name: str) -> Any:
     return elements[index]
 
 
-def _id_of(elements: list[Any]) -> int | None:
-    """The id of a frame that is refused, where one can be read."""
-    id = elements[1] if len(elements) > 1 else None
+def _id_of(kind: int, elements: list[Any]) -> int | None:
+    """The id of a frame that is refused, where one can be read; an unknown kind is taken to have one."""
+    id = elements[1] if len(elements) > 1 and (kind in _WITH_ID or kind not in KIND_NAMES) else None
     return id if type(id) is int and 0 <= id <= MAX_INT else None
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, by whose fault: the broker said no, the bytes were wrong, the outcome is not known, the line was cut."""
+"""What can go wrong, by whose fault: the broker said no, or the bytes were wrong."""
 
 from __future__ import annotations
 

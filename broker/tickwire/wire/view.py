@@ -12,9 +12,8 @@ from typing import Any
 from .errors import WireError
 from .messages import KIND_NAMES, Message
 
-_CLASSES: dict[str, type[Any]] = {
-    KIND_NAMES[cls.kind].lower(): cls for cls in typing.get_args(Message) if dataclasses.is_dataclass(cls)
-}
+_MESSAGES: tuple[type[Any], ...] = typing.get_args(Message)
+_CLASSES: dict[str, type[Any]] = {KIND_NAMES[cls.kind].lower(): cls for cls in _MESSAGES}
 
 
 def to_json(message: Message) -> dict[str, Any]:

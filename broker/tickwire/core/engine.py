@@ -1,0 +1,315 @@
+"""The engine: topics, subscriptions and the flush that turns what was published into what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tickwire import __version__
+from tickwire.fanout.audience import Audience, Audiences
+from tickwire.fanout.catchup import LIVE, SHARED_BY, CatchUp
+from tickwire.fanout.deliver import Group, Outcome, deliver
+from tickwire.fanout.frame import Deflater, share
+from tickwire.fanout.log import TopicLog
+from tickwire.fanout.peer import Interest, Peer
+from tickwire.fanout.section import Section
+from tickwire.wire.encode import encode, join_sections
+from tickwire.wire.messages import Ack
+from tickwire.wire.topics import is_exact
+
+from .errors import TooManyTopics
+from .index import Index
+from .limits import Limits
+from .retention import Retention
+from .stats import Stats
+from .store import Store
+from .topic import Topic
+
+DELIVERY_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
+
+RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
+
+
+class Engine:
+    """Takes payloads, subscriptions and time; a flush writes to peers what they are due. Knows no socket and no clock.
+
+    `due` says that something waits for a flush. Times are seconds of a steady clock; `time_us` is the wall clock.
+    """
+
+    def __init__(
+        self, limits: Limits, store: Store, deflater: Deflater | None = None, server: str = f"tickwire/{__version__}"
+    ) -> None:
+        self.limits, self.store, self.server = limits, store, server
+        life = store.open()
+        self.epoch, self.stamp, self.floor = life.epoch, life.stamp, life.floor
+        self.freed_stamp = 0  # the newest stamp of any topic that was freed
+        self.stats = Stats()
+        self.due = False
+        self.pending_bytes = 0
+        self.topics: dict[str, Topic] = {}
+        self.index = Index()
+        self.retention = Retention(limits.retain_total_bytes, limits.free_topic_after)
+        self.catch_up = CatchUp(deflater)
+        self._deflater = deflater
+        self._audiences = Audiences()
+        self._by_stamp: dict[Topic, None] = {}  # topics in the order of their last flush
+        self._touched: list[Topic] = []
+        self._replying: dict[Peer, None] = {}
+        self._publishing: dict[Peer, None] = {}
+        self._receipts: dict[Peer, list[list[int]]] = {}
+        self._time_us = 0
+        self._falls = 0  # grows whenever some peer that is behind may lack a cursor
+
+    # What sessions ask for.
+
+    def reply(self, peer: Peer, frame: bytes) -> None:
+        """Owe a peer a frame; it leaves at the next flush."""
+        peer.reply(frame)
+        self._replying[peer] = None
+        self.due = True
+
+    def topic(self, name: str, now: float) -> Topic:
+        """The topic of a checked name, made where there is none. Raises TooManyTopics."""
+        topic = self.topics.get(name)
+        if topic is None:
+            if len(self.topics) >= self.limits.topics:
+                raise TooManyTopics(self.limits.topics)
+            limits = self.limits
+            topic = Topic(name, self.floor, limits.retain_bytes, limits.retain_seconds, now)
+            self.topics[name] = topic
+            self.retention.created(topic, now)
+        return topic
+
+    def claim(self, names: list[str], now: float) -> list[Topic]:
+        """The topics of checked names, all of them or TooManyTopics."""
+        new = {name for name in names if name not in self.topics}
+        if len(self.topics) + len(new) > self.limits.topics:
+            raise TooManyTopics(self.limits.topics)
+        return [self.topic(name, now) for name in names]
+
+    def append(self, peer: Peer, topic: Topic, payloads: list[bytes], size: int, format: int) -> int:
+        """Put payloads into the topic's pending run; returns the first offset."""
+        if not topic.touched:
+            topic.touched = True
+            self._touched.append(topic)
+        self.due = True
+        self.stats.messages_in += len(payloads)
+        self.stats.payload_bytes_in += size
+        cost = size + RUN_BYTES
+        self.pending_bytes += cost
+        peer.pending += cost
+        self._publishing[peer] = None
+        return topic.append(payloads, size, format)
+
+    def acknowledge(self, peer: Peer, receipt: list[int]) -> None:
+        """Answer a publish, `[id, first offset of each run]`, once what it published is kept."""
+        receipts = self._receipts.get(peer)
+        if receipts is None:
+            self._receipts[peer] = [receipt]
+        else:
+            receipts.append(receipt)
+        self.due = True
+
+    def subscribe(self, peer: Peer, pattern: str, now: float) -> tuple[Interest, int | None]:
+        """Make the peer one of the pattern's; returns the interest, and the next offset if this is one topic."""
+        offset = None
+        if is_exact(pattern):
+            topic = self.topic(pattern, now)
+            topic.matched = -1
+            offset = topic.log.end
+        interest = self.index.add(pattern)
+        if interest.add(peer):
+            peer.interests[interest] = None
+            self._audiences.changed(interest)
+            self._falls += peer.behind
+        return interest, offset
+
+    def unsubscribe(self, peer: Peer, interest: Interest) -> None:
+        if not interest.remove(peer):
+            return
+        del peer.interests[interest]
+        self._audiences.changed(interest)
+        if not interest.peers:
+            self._discard(interest)
+        if peer.cursors:
+            for log in [log for log in peer.cursors if not self._reads(peer, log.topic)]:
+                del peer.cursors[log]
+
+    def leave(self, peer: Peer) -> None:
+        """The peer's connection is gone."""
+        peer.cursors = None
+        for interest in list(peer.interests):
+            interest.peers[peer] = 1
+            self.unsubscribe(peer, interest)
+        self._replying.pop(peer, None)
+        self._publishing.pop(peer, None)
+        self._receipts.pop(peer, None)
+        self.catch_up.behind.pop(peer, None)
+
+    def moved_since(self, pattern: str, stamp: int) -> Iterator[tuple[str, int, int]]:
+        """(topic, from, to) of the topics that got messages after a stamp and match, the newest first."""
+        interest = self.index.get(pattern)
+        for topic in reversed(self._by_stamp):
+            if topic.stamp <= stamp:
+                return
+            if interest in self._interests(topic):
+                yield topic.name, topic.moved_since(stamp), topic.log.end
+
+    # What the server's timers ask for.
+
+    def flush(self, now: float, time_us: int, idle: bool = False) -> None:
+        """Seal what is pending, keep it, acknowledge it, and write to each peer what it is due."""
+        self.due = False
+        self.stats.flushes += 1
+        sealed = self._seal(now, time_us)
+        self.store.keep([(topic.name, section) for topic, sections in sealed for section in sections])
+        groups = self._show(sealed, now, idle)
+        self._acknowledge()
+        replying, self._replying = self._replying, {}
+        self._settle(deliver(groups, replying, self.limits.unsent_bytes))
+        for peer in self._publishing:
+            peer.pending = 0
+        self._publishing.clear()
+        self.pending_bytes = 0
+        if self.catch_up.behind:
+            self.sweep(idle)
+
+    def sweep(self, idle: bool = False) -> None:
+        """Bring the peers that are behind forward, as far as their sockets have drained."""
+        for peer in self.catch_up.sweep(self.stamp, idle):
+            self.stats.came_level += 1
+            self._regroup(peer)
+
+    def tick(self, now: float) -> None:
+        """Once a second: forget what is too old, and topics that have neither readers nor history."""
+        for topic in self.retention.tick(now):
+            if topic.touched or not topic.log.empty:
+                continue
+            if self._interests(topic):
+                self.retention.still_read(topic, now)
+            else:
+                self._free(topic)
+
+    # The steps of a flush.
+
+    def _seal(self, now: float, time_us: int) -> list[tuple[Topic, list[Section]]]:
+        if not self._touched:
+            return []
+        self.stamp += 1
+        self._time_us = time_us = max(time_us, self._time_us)
+        touched, self._touched = self._touched, []
+        return [(topic, topic.seal(self.stamp, time_us, now)) for topic in touched]
+
+    def _show(self, sealed: list[tuple[Topic, list[Section]]], now: float, idle: bool) -> list[Group]:
+        """Put sections into their logs, and join those with the same audience."""
+        joined: dict[Audience, _Joined] = {}
+        for topic, sections in sealed:
+            self._keep(topic, sections, now)
+            audience = self._audiences.of(self._interests(topic))
+            if audience.behind and topic.told != self._falls:
+                self._mark_cursors(topic, sections[0].first, audience)
+            if audience.live:
+                mine = joined.get(audience)
+                if mine is None:
+                    mine = joined[audience] = _Joined([], [])
+                mine.sections += sections
+                mine.began.append((topic.log, sections[0].first))
+        return [self._group(audience, mine, idle) for audience, mine in joined.items()]
+
+    def _keep(self, topic: Topic, sections: list[Section], now: float) -> None:
+        before = topic.log.bytes
+        for section in sections:
+            topic.log.append(section)
+        self.retention.grew(topic, before, now)
+        self._by_stamp.pop(topic, None)
+        self._by_stamp[topic] = None
+        self.stats.sections += len(sections)
+
+    def _group(self, audience: Audience, mine: _Joined, idle: bool) -> Group:
+        worth = audience.inflating >= (1 if idle else SHARED_BY)
+        frames = [join_sections(LIVE, [section.data for section in part]) for part in _parts(mine.sections)]
+        messages = sum([section.end - section.first for section in mine.sections])
+        self.stats.deliveries += messages * len(audience.live)
+        return Group(audience, share(frames, self._deflater if worth else None), mine.began)
+
+    def _mark_cursors(self, topic: Topic, first: int, audience: Audience) -> None:
+        """Give a cursor to who is behind and has none in this topic: here is the first that it misses."""
+        for peer in audience.behind:
+            if peer.cursors is not None:
+                peer.cursors.setdefault(topic.log, first)
+        topic.told = self._falls
+
+    def _acknowledge(self) -> None:
+        for peer, receipts in self._receipts.items():
+            self.stats.acks += len(receipts)
+            peer.reply(encode(Ack(receipts)))
+            self._replying[peer] = None
+        self._receipts.clear()
+
+    def _settle(self, outcome: Outcome) -> None:
+        """Take note of who fell behind, and put the worst behind while all that is unsent is too much."""
+        late = outcome.late
+        total = sum(outcome.unsent.values())
+        if total > self.limits.unsent_total_bytes:
+            for peer in sorted(outcome.unsent, key=outcome.unsent.__getitem__, reverse=True):
+                peer.fall_behind()
+                late.append(peer)
+                total -= outcome.unsent[peer]
+                if total <= self.limits.unsent_total_bytes:
+                    break
+        for peer in late:
+            self.stats.fell_behind += 1
+            self.catch_up.behind[peer] = None
+            self._regroup(peer)
+        if late:
+            self._falls += 1
+
+    # Small change.
+
+    def _regroup(self, peer: Peer) -> None:
+        """The peer is behind, or level again: no audience with it is right any more."""
+        for interest in peer.interests:
+            self._audiences.changed(interest)
+
+    def _interests(self, topic: Topic) -> tuple[Interest, ...]:
+        if topic.matched != self.index.generation:
+            topic.interests, topic.matched = self.index.match(topic.name), self.index.generation
+        return topic.interests
+
+    def _reads(self, peer: Peer, topic: str) -> bool:
+        return any(peer in interest.peers for interest in self.index.match(topic))
+
+    def _discard(self, interest: Interest) -> None:
+        self.index.discard(interest)
+        topic = self.topics.get(interest.pattern)
+        if topic is not None:
+            topic.matched = -1
+
+    def _free(self, topic: Topic) -> None:
+        """Forget a topic. New ones start where it ended, so that no offset of its name is ever given twice."""
+        self.floor = max(self.floor, topic.end)
+        self.freed_stamp = max(self.freed_stamp, topic.stamp)
+        del self.topics[topic.name]
+        self._by_stamp.pop(topic, None)
+
+
+@dataclass(slots=True)
+class _Joined:
+    """What one audience gets of a flush."""
+
+    sections: list[Section]
+    began: list[tuple[TopicLog, int]]
+
+
+def _parts(sections: list[Section]) -> Iterator[list[Section]]:
+    """The sections of each delivery: as many as fit, at least one."""
+    part: list[Section] = []
+    size = 0
+    for section in sections:
+        if part and size + len(section.data) > DELIVERY_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(section)
+        size += len(section.data)
+    if part:
+        yield part

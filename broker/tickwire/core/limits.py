@@ -1,0 +1,46 @@
+"""What may be asked of the broker. Sizes in bytes, times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tickwire.wire import limits as wire
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds that the core keeps; the settings of the server are their source."""
+
+    payload_bytes: int = wire.PAYLOAD_BYTES
+    frame_bytes: int = wire.FRAME_BYTES
+    frame_messages: int = wire.FRAME_MESSAGES
+    subscriptions: int = 1_024  # of one connection
+    topics: int = 100_000
+
+    retain_bytes: int = 4 << 20  # of one topic
+    retain_seconds: float = 60.0
+    retain_total_bytes: int = 256 << 20
+    free_topic_after: float = 60.0
+
+    unsent_bytes: int = 256 << 10  # a peer with more than that unsent is behind
+    unsent_total_bytes: int = 256 << 20
+    reply_bytes: int = 64 << 10  # a peer that is owed more than that in replies is not read from
+    pending_bytes: int = 32 << 20
+    pending_peer_bytes: int = 256 << 10
+
+    beat_every: float = 20.0
+    give_up_after: float = 50.0
+
+    def for_welcome(self) -> dict[str, int]:
+        """The limits that a client is told."""
+        return {
+            "payload_bytes": self.payload_bytes,
+            "frame_bytes": self.frame_bytes,
+            "frame_messages": self.frame_messages,
+            "delivery_bytes": wire.DELIVERY_BYTES,
+            "subscriptions": self.subscriptions,
+            "topic_bytes": wire.TOPIC_BYTES,
+            "topic_levels": wire.TOPIC_LEVELS,
+            "beat_ms": int(self.beat_every * 1000),
+            "deadline_ms": int(self.give_up_after * 1000),
+        }

@@ -1,0 +1,205 @@
+"""One conversation with a client: takes its frames, checks them against the limits, and says what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any
+
+from tickwire.fanout.catchup import LIVE
+from tickwire.fanout.peer import Interest, Peer
+from tickwire.wire.decode import decode_from_client
+from tickwire.wire.encode import encode
+from tickwire.wire.errors import PayloadTooLarge, Refused, TooManyMessages, WireError
+from tickwire.wire.limits import HELLO_BYTES, MOVED_TOPICS, VERSION
+from tickwire.wire.messages import (
+    Beat,
+    Bye,
+    Hello,
+    Publish,
+    Refusal,
+    Run,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+from tickwire.wire.topics import check_pattern, check_topic, is_reserved
+
+from .engine import Engine
+from .errors import (
+    AlreadyGreeted,
+    FrameTooLarge,
+    Goodbye,
+    ReservedTopic,
+    SubscriptionExists,
+    TooManySubscriptions,
+    UnknownSubscription,
+)
+
+
+class Session:
+    """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
+
+    __slots__ = ("_engine", "_subscriptions", "client", "greeted", "peer")
+
+    def __init__(self, engine: Engine, peer: Peer) -> None:
+        self.peer = peer
+        self.greeted = False
+        self.client: str | None = None  # what it says it is
+        self._engine = engine
+        self._subscriptions: dict[int, Interest] = {}
+
+    def receive(self, frame: bytes, now: float) -> None:
+        """Act on one frame. `now` is the broker's steady clock, in seconds."""
+        self._engine.stats.frames_in += 1
+        limit = self._engine.limits.frame_bytes if self.greeted else HELLO_BYTES
+        if len(frame) > limit:
+            raise FrameTooLarge(len(frame), limit, self.greeted)
+        try:
+            message = decode_from_client(frame)
+        except WireError as error:
+            self._malformed(error)
+            return
+        if not self.greeted and type(message) is not Hello:
+            raise Goodbye("hello_expected", "the first frame must be a HELLO")
+        try:
+            _ACTIONS[type(message)](self, message, now)
+        except Refused as refused:
+            self._refuse(message.kind, _id_of(message), refused)
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether to read no more of this peer until the next flush."""
+        limits = self._engine.limits
+        pending = self.peer.pending
+        return pending > limits.pending_peer_bytes or (
+            pending > 0 and self._engine.pending_bytes > limits.pending_bytes
+        )
+
+    @property
+    def clogged(self) -> bool:
+        """Whether so many replies wait for this peer that it must read before it may ask for more."""
+        return self.peer.reply_bytes > self._engine.limits.reply_bytes
+
+    @property
+    def subscriptions(self) -> int:
+        return len(self._subscriptions)
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        self._subscriptions.clear()
+        self._engine.leave(self.peer)
+
+    def _malformed(self, error: WireError) -> None:
+        if error.code == "bad_frame" or not self.greeted:
+            code = "hello_expected" if error.code == "unknown_kind" else error.code
+            raise Goodbye(code, error.text) from None
+        self._refuse(error.kind, error.id, Refused(error.code, error.text))
+
+    def _refuse(self, kind: int | None, id: int | None, refused: Refused) -> None:
+        self._engine.stats.refusals += 1
+        refusal = Refusal(kind or 0, id, refused.code, refused.text, refused.details or None)
+        self._engine.reply(self.peer, encode(refusal))
+
+    def _hello(self, hello: Hello, now: float) -> None:
+        if self.greeted:
+            raise AlreadyGreeted
+        if VERSION not in hello.versions:
+            raise Goodbye("version_unsupported", f"this broker speaks version {VERSION}, not {hello.versions[:8]}")
+        engine = self._engine
+        self.greeted, self.client = True, hello.client
+        capabilities = {"ack": engine.store.acknowledges, "server": engine.server}
+        welcome = Welcome(VERSION, engine.epoch, engine.stamp, engine.limits.for_welcome(), capabilities)
+        engine.reply(self.peer, encode(welcome))
+        for subscribe in hello.subscriptions:
+            try:
+                self._subscribe(subscribe, now)
+            except Refused as refused:
+                self._refuse(Subscribe.kind, subscribe.id, refused)
+
+    def _subscribe(self, subscribe: Subscribe, now: float) -> None:
+        check_pattern(subscribe.pattern)
+        limit = self._engine.limits.subscriptions
+        if subscribe.id in self._subscriptions:
+            raise SubscriptionExists(subscribe.id)
+        if len(self._subscriptions) >= limit:
+            raise TooManySubscriptions(limit)
+        interest, offset = self._engine.subscribe(self.peer, subscribe.pattern, now)
+        self._subscriptions[subscribe.id] = interest
+        reply = Subscribed(subscribe.id, LIVE, self._engine.stamp, offset)
+        if subscribe.seen is not None:
+            self._say_what_moved(reply, subscribe.pattern, *subscribe.seen)
+        self._engine.reply(self.peer, encode(reply))
+
+    def _say_what_moved(self, reply: Subscribed, pattern: str, epoch: int, stamp: int) -> None:
+        """What the client missed since it saw that stamp; in another epoch it has seen nothing of this one."""
+        seen = stamp if epoch == self._engine.epoch else 0
+        moved = self._engine.moved_since(pattern, seen)
+        reply.moved = list(islice(moved, MOVED_TOPICS))
+        forgotten = reply.offset is None and seen < self._engine.freed_stamp
+        reply.more = True if forgotten or next(moved, None) is not None else None
+
+    def _unsubscribe(self, unsubscribe: Unsubscribe, now: float) -> None:
+        interest = self._subscriptions.pop(unsubscribe.id, None)
+        if interest is None:
+            raise UnknownSubscription(unsubscribe.id)
+        self._engine.unsubscribe(self.peer, interest)
+        self._engine.reply(self.peer, encode(Unsubscribed(unsubscribe.id)))
+
+    def _publish(self, publish: Publish, now: float) -> None:
+        """Checked whole before any of it is appended."""
+        engine, peer = self._engine, self.peer
+        sizes = [self._checked(run) for run in publish.runs]
+        if len(sizes) > 1:
+            self._check_count(publish.runs)
+        topics = engine.claim([run.topic for run in publish.runs], now)
+        receipt = [
+            engine.append(peer, topic, run.payloads, size, run.format)
+            for topic, run, size in zip(topics, publish.runs, sizes, strict=True)
+        ]
+        if publish.id is not None:
+            engine.acknowledge(peer, [publish.id, *receipt])
+
+    def _checked(self, run: Run) -> int:
+        """The size of a run, in bytes. A topic that exists has been checked when it was made."""
+        limits = self._engine.limits
+        if run.topic not in self._engine.topics:
+            check_topic(run.topic)
+        if is_reserved(run.topic):
+            raise ReservedTopic(run.topic)
+        size = sum(map(len, run.payloads))
+        if size > limits.payload_bytes:
+            largest = max(map(len, run.payloads))
+            if largest > limits.payload_bytes:
+                raise PayloadTooLarge(largest, limits.payload_bytes)
+        if len(run.payloads) > limits.frame_messages:
+            raise TooManyMessages(len(run.payloads), limits.frame_messages)
+        return size
+
+    def _check_count(self, runs: list[Run]) -> None:
+        count = sum([len(run.payloads) for run in runs])
+        if count > self._engine.limits.frame_messages:
+            raise TooManyMessages(count, self._engine.limits.frame_messages)
+
+    def _beat(self, beat: Beat, now: float) -> None:
+        """Having been received is all that it is for."""
+
+    def _bye(self, bye: Bye, now: float) -> None:
+        """The close follows."""
+
+
+def _id_of(message: Any) -> int | None:
+    id: int | None = getattr(message, "id", None)
+    return id
+
+
+_ACTIONS: dict[type[Any], Callable[[Session, Any, float], None]] = {
+    Hello: Session._hello,
+    Subscribe: Session._subscribe,
+    Unsubscribe: Session._unsubscribe,
+    Publish: Session._publish,
+    Beat: Session._beat,
+    Bye: Session._bye,
+}

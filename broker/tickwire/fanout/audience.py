@@ -1,0 +1,62 @@
+"""Who gets what: the peers of a pattern, and the interned tuples of peers that topics have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from weakref import WeakValueDictionary
+
+from .peer import Interest, Peer
+
+_id = attrgetter("id")
+
+
+@dataclass(slots=True, weakref_slot=True, eq=False, frozen=True)
+class Audience:
+    """The live peers of a topic, and those that are behind. Two topics have the same one if it is the same object."""
+
+    # Tuples, not sets: the hot loop only iterates, and subscribing is rare.
+    live: tuple[Peer, ...]
+    behind: tuple[Peer, ...]
+    inflating: int  # how many of the live can inflate
+
+
+NOBODY = Audience((), (), 0)
+
+
+class Audiences:
+    """Builds each audience at most once between changes, and interns it, so that topics can be joined by identity."""
+
+    def __init__(self) -> None:
+        self._built: dict[tuple[Interest, ...], Audience] = {}
+        self._interned: WeakValueDictionary[tuple[tuple[Peer, ...], tuple[Peer, ...]], Audience] = WeakValueDictionary()
+
+    def of(self, interests: tuple[Interest, ...]) -> Audience:
+        """The audience of a topic that matches these patterns."""
+        audience = self._built.get(interests)
+        return self._build(interests) if audience is None else audience
+
+    def changed(self, interest: Interest) -> None:
+        """A peer came to, left, fell behind or came level in this pattern: build anew what depends on it."""
+        for key in interest.keys:
+            self._built.pop(key, None)
+            for other in key:
+                if other is not interest:
+                    other.keys.discard(key)
+        interest.keys.clear()
+
+    def _build(self, interests: tuple[Interest, ...]) -> Audience:
+        if not interests:
+            return NOBODY
+        peers = set(interests[0].peers).union(*(interest.peers for interest in interests[1:]))
+        ordered = sorted(peers, key=_id)
+        live = tuple(peer for peer in ordered if not peer.behind)
+        behind = tuple(peer for peer in ordered if peer.behind) if len(live) < len(ordered) else ()
+        audience = self._interned.get((live, behind))
+        if audience is None:
+            audience = Audience(live, behind, sum(peer.inflates for peer in live))
+            self._interned[live, behind] = audience
+        self._built[interests] = audience
+        for interest in interests:
+            interest.keys.add(interests)
+        return audience

@@ -1,0 +1,111 @@
+"""The last step of a flush: everything a peer is due leaves in one write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .audience import Audience
+from .frame import Shared, websocket_frame
+from .log import TopicLog
+from .peer import Peer
+
+# Every data frame leaves from this file. A second writer on the same connection would desynchronise the order of
+# replies and deliveries, and one that compresses with a context would corrupt the third message silently.
+
+
+@dataclass(slots=True)
+class Group:
+    """What one audience gets in this flush: joined sections, and where each topic's began."""
+
+    audience: Audience
+    shared: Shared
+    began: list[tuple[TopicLog, int]]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a delivery found out: who fell behind, and who has how many bytes unsent."""
+
+    late: list[Peer]
+    unsent: dict[Peer, int]
+
+
+def deliver(groups: list[Group], replying: Iterable[Peer], unsent_limit: int) -> Outcome:
+    """Write to each peer what it is due: replies first, then its groups' frames, in one write.
+
+    Who has more than `unsent_limit` bytes unsent gets no frame: it falls behind, with a cursor at the first section of
+    each topic that it misses.
+    """
+    outcome = Outcome([], {})
+    if len(groups) == 1:
+        _deliver_one(groups[0], unsent_limit, outcome)
+    elif groups:
+        _deliver_many(groups, unsent_limit, outcome)
+    for peer in replying:
+        if peer.replies and not peer.behind:
+            _reply(peer, unsent_limit, outcome)
+    return outcome
+
+
+# bench/compare.py: fan-out. 4.7 us a peer in send(2); all else here must stay below 0.5 us.
+def _deliver_one(group: Group, unsent_limit: int, outcome: Outcome) -> None:
+    plain, deflated = group.shared.plain, group.shared.deflated
+    for peer in group.audience.live:
+        unsent = peer.unsent()
+        if unsent:
+            if unsent > unsent_limit:
+                _fall_behind(peer, [group], outcome)
+                continue
+            outcome.unsent[peer] = unsent
+        data = deflated if peer.inflates else plain
+        if peer.replies:
+            data = b"".join((*map(websocket_frame, peer.take_replies()), data))
+        peer.write(data)
+
+
+def _deliver_many(groups: list[Group], unsent_limit: int, outcome: Outcome) -> None:
+    due: dict[Peer, list[Group]] = {}
+    for group in groups:
+        for peer in group.audience.live:
+            mine = due.get(peer)
+            if mine is None:
+                due[peer] = [group]
+            else:
+                mine.append(group)
+    for peer, mine in due.items():
+        unsent = peer.unsent()
+        if unsent:
+            if unsent > unsent_limit:
+                _fall_behind(peer, mine, outcome)
+                continue
+            outcome.unsent[peer] = unsent
+        inflates = peer.inflates
+        parts = [group.shared.deflated if inflates else group.shared.plain for group in mine]
+        if peer.replies:
+            parts[:0] = map(websocket_frame, peer.take_replies())
+        peer.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+
+def _reply(peer: Peer, unsent_limit: int, outcome: Outcome) -> None:
+    if peer.unsent() > unsent_limit:
+        _fall_behind(peer, [], outcome)
+    else:
+        peer.write(b"".join(map(websocket_frame, peer.take_replies())))
+
+
+def _fall_behind(peer: Peer, groups: list[Group], outcome: Outcome) -> None:
+    cursors = peer.fall_behind()
+    for group in groups:
+        cursors.update(group.began)
+    outcome.late.append(peer)
+
+
+def write_frames(peer: Peer, frames: bytes) -> None:
+    """Write what catching up gives, behind whatever replies are owed."""
+    peer.write(b"".join((*map(websocket_frame, peer.take_replies()), frames)) if peer.replies else frames)
+
+
+def write_now(peer: Peer, frames: bytes) -> None:
+    """Write outside the flush: only a beat and the last frame before a close may leave like this."""
+    peer.write(frames)

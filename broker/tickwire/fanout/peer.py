@@ -1,0 +1,83 @@
+"""One connection, seen from the broker: how to write to it, what it is owed, where it stopped, what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .log import TopicLog
+
+
+class Peer:
+    """A peer is live, or behind: then it is in no audience, and has a cursor for each topic it misses something of.
+
+    `write` takes bytes that are whole WebSocket frames; `unsent` tells how many of those bytes wait to leave;
+    `inflates` says whether deflated frames may be among them. They are all that the fan-out knows of a connection.
+    """
+
+    __slots__ = (
+        "behind",
+        "cursors",
+        "id",
+        "inflates",
+        "interests",
+        "pending",
+        "replies",
+        "reply_bytes",
+        "unsent",
+        "write",
+    )
+
+    def __init__(
+        self, id: int, write: Callable[[bytes], None], unsent: Callable[[], int], inflates: bool = False
+    ) -> None:
+        self.id = id
+        self.write, self.unsent, self.inflates = write, unsent, inflates
+        self.interests: dict[Interest, None] = {}
+        self.behind = False
+        self.cursors: dict[TopicLog, int] | None = None  # made when it falls behind; most peers never do
+        self.replies: list[bytes] = []  # frames that leave at the next flush, before any delivery
+        self.reply_bytes = 0
+        self.pending = 0  # bytes it published since the last flush
+
+    def reply(self, frame: bytes) -> None:
+        """Owe the peer a frame. Whoever calls this tells the engine, so that a flush comes."""
+        self.replies.append(frame)
+        self.reply_bytes += len(frame)
+
+    def take_replies(self) -> list[bytes]:
+        replies, self.replies, self.reply_bytes = self.replies, [], 0
+        return replies
+
+    def fall_behind(self) -> dict[TopicLog, int]:
+        """Leave the live ones. Returns the cursors, to be set at the first section missed of each topic."""
+        self.behind = True
+        if self.cursors is None:
+            self.cursors = {}
+        return self.cursors
+
+    def come_level(self) -> None:
+        self.behind, self.cursors = False, None
+
+
+class Interest:
+    """Everyone who subscribed to one pattern, with how many times."""
+
+    __slots__ = ("keys", "pattern", "peers")
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.peers: dict[Peer, int] = {}
+        self.keys: set[tuple[Interest, ...]] = set()  # the audiences that were built from it
+
+    def add(self, peer: Peer) -> bool:
+        """Returns whether the peer is new here."""
+        self.peers[peer] = self.peers.get(peer, 0) + 1
+        return self.peers[peer] == 1
+
+    def remove(self, peer: Peer) -> bool:
+        """Returns whether the peer is gone from here."""
+        self.peers[peer] -= 1
+        if self.peers[peer]:
+            return False
+        del self.peers[peer]
+        return True

@@ -1,0 +1,65 @@
+"""A section: a run of messages of one topic with consecutive offsets, encoded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgpack
+
+from tickwire.wire.encode import encode_section
+from tickwire.wire.limits import MSGPACK
+
+SECTION_BYTES = (
+    64 << 10
+)  # payload bytes at which a run is split: a reader that fell behind resumes at section boundaries
+SECTION_MESSAGES = 4_096
+_MESSAGE_BYTES = 5  # the longest msgpack header of a payload
+
+
+@dataclass(slots=True)
+class Section:
+    """The fragment of a delivery, and what the log must know of it."""
+
+    first: int
+    end: int
+    stamp: int
+    at: float  # seconds on the broker's steady clock: when it was flushed
+    data: bytes
+
+
+def seal(
+    topic: str, first: int, stamp: int, time_us: int, at: float, payloads: list[bytes], size: int, format: int
+) -> list[Section]:
+    """The pending payloads of a topic, `size` bytes in all, as sections."""
+    if size <= SECTION_BYTES and len(payloads) <= SECTION_MESSAGES:
+        data = encode_section(topic, first, stamp, time_us, payloads, format)
+        return [Section(first, first + len(payloads), stamp, at, data)]
+    sections = []
+    for part in _split(payloads):
+        data = encode_section(topic, first, stamp, time_us, part, format)
+        sections.append(Section(first, first + len(part), stamp, at, data))
+        first += len(part)
+    return sections
+
+
+def cut(section: Section, offset: int) -> Section:
+    """What remains of a section from an offset inside it."""
+    topic, first, stamp, time_us, payloads, *extras = msgpack.unpackb(section.data)
+    format = extras[0].get("format", MSGPACK) if extras else MSGPACK
+    rest = payloads[offset - first :]
+    return Section(offset, section.end, stamp, section.at, encode_section(topic, offset, stamp, time_us, rest, format))
+
+
+def _split(payloads: list[bytes]) -> list[list[bytes]]:
+    """The payloads in parts within the bounds of a section; a payload larger than that is a part of its own."""
+    parts: list[list[bytes]] = []
+    part: list[bytes] = []
+    size = 0
+    for payload in payloads:
+        size += len(payload) + _MESSAGE_BYTES
+        if part and (size > SECTION_BYTES or len(part) == SECTION_MESSAGES):
+            parts.append(part)
+            part, size = [], len(payload) + _MESSAGE_BYTES
+        part.append(payload)
+    parts.append(part)
+    return parts

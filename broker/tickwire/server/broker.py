@@ -1,0 +1,189 @@
+"""The broker: one engine behind one WebSocket path, in an aiohttp application of its own or of somebody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+
+from aiohttp import web
+
+from tickwire import __version__
+from tickwire.core.engine import Engine
+from tickwire.core.errors import Goodbye
+from tickwire.core.limits import Limits
+from tickwire.fanout.frame import Deflater
+from tickwire.store.memory import MemoryStore
+from tickwire.wire.limits import SUBPROTOCOL
+
+from . import logs
+from .addresses import ConnectionCap, key_of
+from .connection import Connection, Socket
+from .heartbeat import Heartbeat
+from .listener import Listener
+from .metrics import EngineCollector, exposition
+from .pump import Pump
+from .settings import Settings
+
+log = logs.logger("tickwire.broker")
+
+
+class Broker:
+    """A message broker. `mount` it into an application, use it as a server for a while with `serving`, or `run` it."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings = settings or Settings()
+        deflater = None
+        if settings.compression:
+            deflater = Deflater(settings.deflate_level, settings.deflate_window, settings.deflate_from)
+        self.engine = Engine(_limits(settings), MemoryStore(), deflater)
+        self.refused_connections = 0
+        self._cap = ConnectionCap(settings.connections_per_ip)
+        self._connections: dict[Connection, None] = {}
+        self._ids = count(1)
+        self._pump: Pump | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._stopping = False
+        self._exposition = exposition(
+            EngineCollector(self.engine, lambda: len(self._connections), lambda: self.refused_connections)
+        )
+
+    def mount(self, app: web.Application, path: str | None = None) -> None:
+        """Serve the WebSocket on a path of an application, for as long as that runs."""
+        app.router.add_get(path or self.settings.path, self._upgrade)
+        app.on_startup.append(self._start)
+        app.on_shutdown.append(self._say_goodbye)
+        app.on_cleanup.append(self._stop)
+
+    @contextlib.asynccontextmanager
+    async def serving(self, host: str | None = None, port: int | None = None) -> AsyncIterator[str]:
+        """Listen while the block runs; gives the URL. Port 0 picks a free one."""
+        settings = self.settings
+        listener = Listener(self._application(), settings)
+        await listener.start(settings.host if host is None else host, settings.port if port is None else port)
+        try:
+            yield f"ws://{listener.authority}{settings.path}"
+        finally:
+            await listener.stop()
+
+    async def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
+        """Serve until SIGTERM or SIGINT, then say goodbye, drain and return. Raises OSError for a bad address."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        async with self.serving() as url:
+            log.info("listening", url=url, version=__version__, ack=self.engine.store.acknowledges)
+            ready(url)
+            await stop.wait()
+            log.info("stopping", connections=len(self._connections))
+        log.info("stopped")
+
+    def _application(self) -> web.Application:
+        app = web.Application()
+        self.mount(app)
+        app.router.add_get("/health", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        return app
+
+    # The life of the broker.
+
+    async def _start(self, app: web.Application) -> None:
+        if self._pump is not None:
+            raise RuntimeError("this Broker has been started already; make a new one for each application")
+        self._pump = Pump(self.engine)
+        self._heartbeat = Heartbeat(self._pump, self.settings, self._connections)
+
+    async def _say_goodbye(self, app: web.Application) -> None:
+        """Tell everyone to come back later, and wait until they have read it."""
+        self._stopping = True
+        if self._pump is not None:
+            self._pump.flush()
+        goodbye = Goodbye("going_away", "the broker is stopping", int(self.settings.retry_after * 1000))
+        closing = [asyncio.ensure_future(connection.close(goodbye)) for connection in list(self._connections)]
+        if closing:
+            _, slow = await asyncio.wait(closing, timeout=self.settings.drain_timeout)
+            for task in slow:
+                task.cancel()
+        for connection in list(self._connections):
+            connection.transport.abort()
+
+    async def _stop(self, app: web.Application) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        if self._pump is not None:
+            self._pump.stop()
+
+    # The life of a connection.
+
+    async def _upgrade(self, request: web.Request) -> web.StreamResponse:
+        if not _offers_subprotocol(request):
+            return _refuse_upgrade(400, "subprotocol_required", f"the upgrade must offer the subprotocol {SUBPROTOCOL}")
+        if self._stopping:
+            return _refuse_upgrade(503, "going_away", "the broker is stopping", self.settings.retry_after)
+        key = key_of(request.remote)
+        if not self._cap.enter(key):
+            self.refused_connections += 1
+            log.warning("too many connections", address=request.remote, limit=self._cap.limit)
+            text = f"{key} has {self._cap.limit} connections already, which is the limit for one address"
+            return _refuse_upgrade(429, "too_many_connections", text, self.settings.retry_after)
+        try:
+            return await self._converse(request)
+        finally:
+            self._cap.leave(key)
+
+    async def _converse(self, request: web.Request) -> web.StreamResponse:
+        pump = self._pump
+        assert pump is not None
+        ws = Socket(self.settings)
+        await ws.prepare(request)
+        connection = Connection(pump, request, ws, next(self._ids), self.settings)
+        self._connections[connection] = None
+        log.debug("peer came", peer=connection.peer.id, address=connection.address)
+        try:
+            await connection.run()
+        finally:
+            del self._connections[connection]
+            connection.session.leave()
+            # A close waits for bytes that a peer may never take; by now it has had its time.
+            connection.transport.abort()
+            log.debug("peer left", peer=connection.peer.id, code=ws.close_code)
+        return ws
+
+    # What is asked over plain HTTP.
+
+    async def _health(self, request: web.Request) -> web.Response:
+        status = "stopping" if self._stopping else "ok"
+        facts = {"status": status, "version": __version__, "connections": len(self._connections)}
+        return web.json_response(facts, status=503 if self._stopping else 200)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        if not self.settings.metrics_public and not _is_loopback(request.remote):
+            return web.Response(status=403, text="/metrics answers to loopback only; metrics_public opens it\n")
+        return web.Response(body=self._exposition(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
+
+
+def _offers_subprotocol(request: web.Request) -> bool:
+    offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", ()))
+    return SUBPROTOCOL in [name.strip() for name in offered.split(",")]
+
+
+def _refuse_upgrade(status: int, code: str, text: str, retry_after: float | None = None) -> web.Response:
+    headers = {"X-Tickwire-Code": code, "Connection": "close"}
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(1, round(retry_after)))
+    return web.Response(status=status, text=f"{text} [{code}]\n", headers=headers)
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(address or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,172 @@
+"""One WebSocket and its session: takes frames off it until one of the two is done."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Literal
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from tickwire.core.errors import Goodbye
+from tickwire.core.session import Session
+from tickwire.fanout.deliver import write_frames, write_now
+from tickwire.fanout.frame import websocket_frame
+from tickwire.fanout.peer import Peer
+from tickwire.wire.codes import CODES
+from tickwire.wire.encode import encode
+from tickwire.wire.limits import SUBPROTOCOL
+from tickwire.wire.messages import Bye
+
+from . import logs
+from .pump import Pump
+from .settings import Settings
+
+log = logs.logger("tickwire.connection")
+
+CLOSE_TIMEOUT = 3.0  # seconds that a peer has to answer a close
+_NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of Linux, which Python's socket module does not name
+
+
+class Socket(web.WebSocketResponse[Literal[False]]):
+    """aiohttp's WebSocket, which lets us speak before it closes over a message that is too big."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            protocols=(SUBPROTOCOL,),
+            compress=settings.compression,
+            max_msg_size=settings.frame_bytes + 1,  # aiohttp refuses what is as long as its limit
+            autoping=False,
+            timeout=CLOSE_TIMEOUT,
+            decode_text=False,
+        )
+        self.on_too_big: Callable[[], None] | None = None
+
+    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
+        if code == WSCloseCode.MESSAGE_TOO_BIG and self.on_too_big and not self.closed:
+            self.on_too_big()
+        self.on_too_big = None
+        return await super().close(code=code, message=message, drain=drain)
+
+
+class Connection:
+    """A peer's WebSocket. `run` returns when it is over."""
+
+    __slots__ = (
+        "_frame_bytes",
+        "_pump",
+        "_resumed",
+        "address",
+        "beat_at",
+        "clogged_at",
+        "closing",
+        "heard",
+        "heard_at",
+        "opened_at",
+        "peer",
+        "session",
+        "stuck",
+        "transport",
+        "ws",
+    )
+
+    def __init__(self, pump: Pump, request: web.Request, ws: Socket, id: int, settings: Settings) -> None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("gone before the upgrade was answered")
+        self.ws, self.transport, self.address = ws, transport, request.remote
+        # A frame deflated with a larger window than was negotiated fails at the peer, and only on larger frames.
+        inflates = ws.compress >= settings.deflate_window
+        self.peer = Peer(id, transport.write, transport.get_write_buffer_size, inflates)
+        self.session = Session(pump.engine, self.peer)
+        self.opened_at = self.heard_at = self.beat_at = pump.now()
+        self.heard = False  # whether anything came since it was last cleared
+        self.stuck = 0  # unsent bytes at the last look, while it was behind
+        self.clogged_at: float | None = None
+        self.closing = False
+        self._frame_bytes = settings.frame_bytes
+        self._pump = pump
+        self._resumed: asyncio.Future[None] | None = None
+        ws.on_too_big = self._too_big
+        _tune(transport, settings.notsent_lowat)
+
+    async def run(self) -> None:
+        """Take frames until the connection is over."""
+        ws, session, pump, engine = self.ws, self.session, self._pump, self._pump.engine
+        while True:
+            message = await ws.receive()
+            self.heard = True
+            if message.type is WSMsgType.BINARY:
+                try:
+                    session.receive(message.data, pump.now())
+                except Goodbye as goodbye:
+                    await self.close(goodbye)
+                    return
+                if engine.due:
+                    pump.wake()
+                if session.must_wait or session.clogged:
+                    await self._wait()
+            elif message.type is WSMsgType.PING:
+                await ws.pong(message.data)
+            elif message.type is WSMsgType.TEXT:
+                await self.close(Goodbye("text_frame", "a text message came; frames are binary"))
+                return
+            elif message.type is not WSMsgType.PONG:
+                return
+
+    async def close(self, goodbye: Goodbye) -> None:
+        """Say why and close; a peer that does not answer the close in time is cut off."""
+        if self.closing:
+            return
+        self.closing = True
+        self._say(goodbye)
+        code = CODES[goodbye.code].closes or WSCloseCode.PROTOCOL_ERROR
+        with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
+            await self.ws.close(code=code, message=goodbye.code.encode())
+
+    def beat(self, frame: bytes) -> None:
+        """Send a sign of life. A peer that is behind gets nothing but its turn; that it takes bytes is its own sign."""
+        if not self.peer.behind and not self.closing and not self.transport.is_closing():
+            write_now(self.peer, frame)
+
+    def resume(self) -> None:
+        """Read on, if what was waited for has come."""
+        if self._resumed is None or self._resumed.done():
+            return
+        if self.transport.is_closing() or not (self.session.must_wait or self.session.clogged):
+            self._resumed.set_result(None)
+
+    async def _wait(self) -> None:
+        """Not to read is the backpressure: the socket fills, and the publisher waits."""
+        pump = self._pump
+        self._resumed = asyncio.get_running_loop().create_future()
+        self.clogged_at = pump.now() if self.session.clogged else None
+        pump.waiting[self] = None
+        pump.look_after()
+        try:
+            await self._resumed
+        finally:
+            self._resumed = self.clogged_at = None
+            del pump.waiting[self]
+
+    def _too_big(self) -> None:
+        limit = self._frame_bytes
+        self._say(Goodbye("frame_too_large", f"a frame exceeds the limit of {limit} bytes, inflated"))
+
+    def _say(self, goodbye: Goodbye) -> None:
+        """The last frame before the close, behind all that is due: what was done is still answered."""
+        self._pump.flush()
+        log.info("goodbye", peer=self.peer.id, address=self.address, code=goodbye.code, text=goodbye.text)
+        if not self.transport.is_closing():
+            bye = Bye(goodbye.code, goodbye.text, goodbye.retry_after_ms)
+            write_frames(self.peer, websocket_frame(encode(bye)))
+
+
+def _tune(transport: asyncio.Transport, notsent_lowat: int) -> None:
+    """Keep the kernel from taking megabytes for a peer that does not read: they would be staleness that nobody sees."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, notsent_lowat)

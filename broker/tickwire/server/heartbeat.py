@@ -1,0 +1,74 @@
+"""Signs of life, and what happens without them: one timer for all connections."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from tickwire.core.errors import Goodbye
+from tickwire.fanout.frame import PING, websocket_frame
+from tickwire.wire.encode import encode
+from tickwire.wire.messages import Beat
+
+from .connection import Connection
+from .pump import Pump
+from .settings import Settings
+
+_TICK = 1.0  # seconds; less where a deadline is shorter
+
+
+class Heartbeat:
+    """Looks at every connection once a tick: deadlines, silence, and whether it is time for a beat.
+
+    A beat goes out whether or not other things did: to note each write to each peer would cost more than 20 beats.
+    """
+
+    def __init__(self, pump: Pump, settings: Settings, connections: Iterable[Connection]) -> None:
+        self._pump, self._settings, self._connections = pump, settings, connections
+        self._every = min(_TICK, settings.hello_timeout / 4, settings.beat_every / 4, settings.reply_timeout / 4)
+        self._closing: set[asyncio.Task[None]] = set()
+        self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
+        now = self._pump.now()
+        self._pump.engine.tick(now)
+        beat = websocket_frame(encode(Beat(time.time_ns() // 1000))) + PING
+        for connection in self._connections:
+            goodbye = self._given_up(connection, now)
+            if goodbye is not None:
+                self._close(connection, goodbye)
+            elif now - connection.beat_at >= self._settings.beat_every:
+                connection.beat_at = now
+                connection.beat(beat)
+
+    def _given_up(self, connection: Connection, now: float) -> Goodbye | None:
+        settings = self._settings
+        if connection.heard or _moves(connection):
+            connection.heard, connection.heard_at = False, now
+        if not connection.session.greeted and now - connection.opened_at > settings.hello_timeout:
+            return Goodbye("hello_timeout", f"no HELLO came within {settings.hello_timeout:g} s")
+        if now - connection.heard_at > settings.give_up_after:
+            return Goodbye("heartbeat_timeout", f"nothing was heard for {settings.give_up_after:g} s")
+        if connection.clogged_at is not None and now - connection.clogged_at > settings.reply_timeout:
+            limit, seconds = settings.reply_bytes, settings.reply_timeout
+            return Goodbye("too_slow", f"more than {limit} bytes of replies waited for {seconds:g} s to be read")
+        return None
+
+    def _close(self, connection: Connection, goodbye: Goodbye) -> None:
+        if not connection.closing:
+            task = asyncio.ensure_future(connection.close(goodbye))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+def _moves(connection: Connection) -> bool:
+    """Whether a peer that is behind has taken bytes since the last look: pings cannot reach it before they do."""
+    unsent = connection.peer.unsent() if connection.peer.behind else 0
+    moved = unsent != connection.stuck
+    connection.stuck = unsent
+    return moved

@@ -1,0 +1,20 @@
+"""The limit on open files: a connection is one, and the usual soft limit of 1,024 is far below what a broker holds."""
+
+from __future__ import annotations
+
+
+def raise_open_files() -> int:
+    """Raise the soft limit of this process, and of those it starts, to the hard one; what it is then."""
+    try:
+        import resource
+    except ImportError:  # not on Windows, which has no such limit
+        return 1 << 20
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 1 << 20 if hard == resource.RLIM_INFINITY else hard
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            return wanted
+        except (ValueError, OSError):  # some systems have a lower limit of their own
+            return soft
+    return wanted

@@ -1,0 +1,192 @@
+"""Every setting of the broker, described once: the flags, the TICKWIRE_* variables, the TOML file and the docs follow.
+
+`python -m tickwire.server.settings` prints docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tickwire.wire.limits import FRAME_BYTES, FRAME_MESSAGES, PAYLOAD_BYTES
+
+from .quantity import show_duration
+from .setting import BYTES, GIB, KIB, MIB, PREFIX, SECONDS, Setting, SettingsError, count, seconds, setting, size
+
+__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "as_markdown"]
+
+_OTHER_VARIABLES = {"TICKWIRE_URL", "TICKWIRE_TOKEN", "TICKWIRE_CONFIG"}
+
+_LISTEN, _PEERS, _SIZES, _KEEP = "Listening", "Connections", "Sizes", "What is kept"
+_SLOW, _PUBLISHERS, _DEFLATE, _LOGS = "Slow readers", "Publishers", "Compression", "Logs and metrics"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """How a broker behaves. Raises SettingsError for a value that is not allowed."""
+
+    host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every IPv4 interface.", _LISTEN)
+    port: int = count(8765, "Port to listen on; 0 picks a free one.", _LISTEN, low=0, high=65_535)
+    path: str = setting("/ws", "Path of the WebSocket.", _LISTEN)
+    backlog: int = count(4096, "Connections that may wait to be accepted.", _LISTEN, "connections", high=65_535)
+    uvloop: bool = setting(True, "Run on uvloop, where it is installed.", _LISTEN)
+
+    connections_per_ip: int = count(256, "Connections from one IPv4 address or IPv6 /64.", _PEERS, "connections")
+    handshake_timeout: float = seconds(5.0, "Time for the HTTP upgrade to arrive whole.", _PEERS)
+    hello_timeout: float = seconds(5.0, "Time for the first message to arrive after the upgrade.", _PEERS)
+    beat_every: float = seconds(20.0, "How often the broker sends a heartbeat.", _PEERS)
+    give_up_after: float = seconds(50.0, "Silence after which a peer is given up; over beat_every.", _PEERS)
+    subscriptions: int = count(1024, "Subscriptions of one connection.", _PEERS, "subscriptions")
+    drain_timeout: float = seconds(5.0, "Time that connections get to drain when the broker stops.", _PEERS, low=0.0)
+    retry_after: float = seconds(1.0, "What clients are told to wait before they come back.", _PEERS, low=0.0)
+
+    payload_bytes: int = size(PAYLOAD_BYTES, "The largest payload of one message.", _SIZES, high=PAYLOAD_BYTES)
+    frame_bytes: int = size(FRAME_BYTES, "The largest frame from a client, inflated.", _SIZES, 256, FRAME_BYTES)
+    frame_messages: int = count(
+        FRAME_MESSAGES, "Messages in one publish frame.", _SIZES, "messages", high=FRAME_MESSAGES
+    )
+
+    topics: int = count(100_000, "Topics that the broker holds.", _KEEP, "topics", high=100_000_000)
+    retain_bytes: int = size(4 * MIB, "History kept of each topic.", _KEEP, low=0)
+    retain_seconds: float = seconds(60.0, "Age up to which history is kept.", _KEEP, low=0.0, high=31_536_000.0)
+    retain_total_bytes: int = size(256 * MIB, "History kept of all topics together.", _KEEP, low=0)
+    free_topic_after: float = seconds(60.0, "Time after which a topic without readers or history is freed.", _KEEP)
+
+    unsent_bytes: int = size(256 * KIB, "Unsent bytes over which a peer is behind.", _SLOW)
+    unsent_total_bytes: int = size(256 * MIB, "Unsent bytes of all peers, over which the worst are behind.", _SLOW)
+    notsent_lowat: int = size(128 * KIB, "Unsent bytes that the kernel holds of a connection.", _SLOW, high=GIB)
+    reply_bytes: int = size(64 * KIB, "Unsent replies over which the broker stops reading a peer.", _SLOW)
+    reply_timeout: float = seconds(30.0, "Time after which a peer that does not take its replies is closed.", _SLOW)
+
+    pending_bytes: int = size(32 * MIB, "Published bytes not yet flushed, over which publishers pause.", _PUBLISHERS)
+    pending_peer_bytes: int = size(256 * KIB, "The same for one peer in one turn of the loop.", _PUBLISHERS)
+
+    compression: bool = setting(True, "Offer permessage-deflate.", _DEFLATE)
+    deflate_level: int = count(1, "Effort of compression, as zlib counts it.", _DEFLATE, high=9)
+    deflate_window: int = count(15, "Window of compression, as a power of two.", _DEFLATE, "bits", low=9, high=15)
+    deflate_from: int = size(512, "Frames shorter than this are never compressed.", _DEFLATE)
+
+    log_level: str = setting(
+        "info", "The least severe log line that is written.", _LOGS, choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = setting("text", "Log lines for people, or as JSON.", _LOGS, choices=("text", "json"))
+    metrics_public: bool = setting(False, "Answer /metrics to everyone, not only to loopback.", _LOGS)
+
+    def __post_init__(self) -> None:
+        for name, described in SETTINGS.items():
+            object.__setattr__(self, name, described.check(getattr(self, name), name))
+        if not self.path.startswith("/"):
+            raise SettingsError(f"path is {self.path!r}, but must start with '/'")
+        if self.give_up_after <= self.beat_every:
+            beat, given_up = show_duration(self.beat_every), show_duration(self.give_up_after)
+            raise SettingsError(f"give_up_after is {given_up}, but must be longer than beat_every, which is {beat}")
+
+    @classmethod
+    def load(
+        cls,
+        file: str | os.PathLike[str] | None = None,
+        environ: Mapping[str, str] = os.environ,
+        flags: Mapping[str, Any] | None = None,
+    ) -> Settings:
+        """The settings of a command: flags win over the environment, which wins over the file. Raises SettingsError.
+
+        `flags` holds those that were given, by name; a value of None was not.
+        """
+        given = _from_file(Path(file)) if file is not None else {}
+        given |= _from_environment(environ)
+        given |= {name: (SETTINGS[name].flag, value) for name, value in (flags or {}).items() if value is not None}
+        return cls(**{name: SETTINGS[name].check(SETTINGS[name].parse(v), where) for name, (where, v) in given.items()})
+
+
+SETTINGS: dict[str, Setting] = {
+    field.name: dataclasses.replace(field.metadata["setting"], name=field.name)
+    for field in dataclasses.fields(Settings)
+}
+
+
+def _from_file(file: Path) -> dict[str, tuple[str, Any]]:
+    """What the file sets: name -> (where, value)."""
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"cannot read the settings file {str(file)!r}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {str(file)!r} is not TOML: {error}") from None
+    for name in table:
+        if name not in SETTINGS:
+            raise SettingsError(f"{file} has {name!r}, which is no setting{_meant(name, SETTINGS) or _listed()}")
+    return {name: (f"{name} in {file}", value) for name, value in table.items()}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
+    """What the environment sets; an empty variable sets nothing."""
+    variables = {described.variable: name for name, described in SETTINGS.items()}
+    given: dict[str, tuple[str, Any]] = {}
+    for variable, value in environ.items():
+        if variable in variables:
+            if value:
+                given[variables[variable]] = (variable, value)
+        elif variable.startswith(PREFIX) and variable not in _OTHER_VARIABLES:
+            _suspect(variable)
+    return given
+
+
+def _suspect(variable: str) -> None:
+    """Variables of others may start like ours; only what looks like a setting mistyped is an error."""
+    meant = _meant(variable.removeprefix(PREFIX).lower(), SETTINGS, PREFIX)
+    if meant:
+        raise SettingsError(f"the environment has {variable}, which is no setting{meant}")
+
+
+def _meant(name: str, names: Mapping[str, Setting], prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+    if not close:
+        return ""
+    return f"; did you mean {prefix + close[0].upper() if prefix else close[0]}?"
+
+
+def _listed() -> str:
+    return "; `tickwire serve --help` lists them"
+
+
+def as_markdown() -> str:
+    """docs/settings.md."""
+    lines = [_INTRODUCTION]
+    for group in dict.fromkeys(described.group for described in SETTINGS.values()):
+        lines += [f"## {group}", "", "| setting | flag | default | allowed | what it is |", "|---|---|--:|---|---|"]
+        lines += [_row(described) for described in SETTINGS.values() if described.group == group]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _row(it: Setting) -> str:
+    flag = f"{it.flag}, --no-{it.flag[2:]}" if isinstance(it.default, bool) else it.flag
+    unit = f" {it.unit}" if it.unit not in ("", BYTES, SECONDS) else ""
+    default = it.show(it.default) + unit
+    return f"| `{it.name}` | `{flag}` | {default} | {it.allowed()} | {it.help} |"
+
+
+_INTRODUCTION = """# Settings
+
+Every setting can be given in three ways; the first that is there wins: a flag of `tickwire serve`, a variable of the
+environment (`TICKWIRE_` and the name in capitals: `TICKWIRE_RETAIN_BYTES`), a line in the TOML file that
+`--config FILE` names. In Python: `Settings(retain_bytes=8 << 20)`, or `Settings.load("tickwire.toml")`.
+
+```toml
+host = "0.0.0.0"
+retain_bytes = "8 MiB"
+retain_seconds = 300
+```
+
+Sizes are bytes, or a number with `KiB`, `MiB`, `GiB`, `kB`, `MB` or `GB`. Durations are seconds, or a number with `ms`,
+`s`, `m` or `h`. What is misspelt or out of bounds is refused with a sentence.
+"""
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

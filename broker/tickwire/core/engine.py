@@ -110,24 +110,24 @@ class Engine:
             receipts.append(receipt)
         self.due = True
 
-    def subscribe(self, peer: Peer, pattern: str, now: float) -> tuple[Interest, int | None]:
-        """Make the peer one of the pattern's; returns the interest, and the next offset if this is one topic."""
+    def subscribe(self, peer: Peer, id: int, pattern: str, now: float) -> int | None:
+        """Give the peer a subscription under a new id; returns the topic's next offset, if the pattern names one."""
         offset = None
         if is_exact(pattern):
             topic = self.topic(pattern, now)
             topic.matched = -1
             offset = topic.log.end
-        interest = self.index.add(pattern)
+        interest = peer.subscriptions[id] = self.index.add(pattern)
         if interest.add(peer):
-            peer.interests[interest] = None
             self._audiences.changed(interest)
             self._falls += peer.behind
-        return interest, offset
+        return offset
 
-    def unsubscribe(self, peer: Peer, interest: Interest) -> None:
+    def unsubscribe(self, peer: Peer, id: int) -> None:
+        """Take a subscription that the peer has from it."""
+        interest = peer.subscriptions.pop(id)
         if not interest.remove(peer):
             return
-        del peer.interests[interest]
         self._audiences.changed(interest)
         if not interest.peers:
             self._discard(interest)
@@ -138,9 +138,8 @@ class Engine:
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""
         peer.cursors = None
-        for interest in list(peer.interests):
-            interest.peers[peer] = 1
-            self.unsubscribe(peer, interest)
+        for id in list(peer.subscriptions):
+            self.unsubscribe(peer, id)
         self._replying.pop(peer, None)
         self._publishing.pop(peer, None)
         self._receipts.pop(peer, None)
@@ -268,7 +267,7 @@ class Engine:
 
     def _regroup(self, peer: Peer) -> None:
         """The peer is behind, or level again: no audience with it is right any more."""
-        for interest in peer.interests:
+        for interest in peer.subscriptions.values():
             self._audiences.changed(interest)
 
     def _interests(self, topic: Topic) -> tuple[Interest, ...]:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from tickwire.fanout.catchup import LIVE
-from tickwire.fanout.peer import Interest, Peer
+from tickwire.fanout.peer import Peer
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
 from tickwire.wire.errors import PayloadTooLarge, Refused, TooManyMessages, WireError
@@ -42,14 +42,13 @@ from .errors import (
 class Session:
     """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
 
-    __slots__ = ("_engine", "_subscriptions", "client", "greeted", "peer")
+    __slots__ = ("_engine", "client", "greeted", "peer")
 
     def __init__(self, engine: Engine, peer: Peer) -> None:
         self.peer = peer
         self.greeted = False
         self.client: str | None = None  # what it says it is
         self._engine = engine
-        self._subscriptions: dict[int, Interest] = {}
 
     def receive(self, frame: bytes, now: float) -> None:
         """Act on one frame. `now` is the broker's steady clock, in seconds."""
@@ -83,13 +82,8 @@ class Session:
         """Whether so many replies wait for this peer that it must read before it may ask for more."""
         return self.peer.reply_bytes > self._engine.limits.reply_bytes
 
-    @property
-    def subscriptions(self) -> int:
-        return len(self._subscriptions)
-
     def leave(self) -> None:
         """The connection is gone."""
-        self._subscriptions.clear()
         self._engine.leave(self.peer)
 
     def _malformed(self, error: WireError) -> None:
@@ -122,12 +116,11 @@ class Session:
     def _subscribe(self, subscribe: Subscribe, now: float) -> None:
         check_pattern(subscribe.pattern)
         limit = self._engine.limits.subscriptions
-        if subscribe.id in self._subscriptions:
+        if subscribe.id in self.peer.subscriptions:
             raise SubscriptionExists(subscribe.id)
-        if len(self._subscriptions) >= limit:
+        if len(self.peer.subscriptions) >= limit:
             raise TooManySubscriptions(limit)
-        interest, offset = self._engine.subscribe(self.peer, subscribe.pattern, now)
-        self._subscriptions[subscribe.id] = interest
+        offset = self._engine.subscribe(self.peer, subscribe.id, subscribe.pattern, now)
         reply = Subscribed(subscribe.id, LIVE, self._engine.stamp, offset)
         if subscribe.seen is not None:
             self._say_what_moved(reply, subscribe.pattern, *subscribe.seen)
@@ -142,10 +135,9 @@ class Session:
         reply.more = True if forgotten or next(moved, None) is not None else None
 
     def _unsubscribe(self, unsubscribe: Unsubscribe, now: float) -> None:
-        interest = self._subscriptions.pop(unsubscribe.id, None)
-        if interest is None:
+        if unsubscribe.id not in self.peer.subscriptions:
             raise UnknownSubscription(unsubscribe.id)
-        self._engine.unsubscribe(self.peer, interest)
+        self._engine.unsubscribe(self.peer, unsubscribe.id)
         self._engine.reply(self.peer, encode(Unsubscribed(unsubscribe.id)))
 
     def _publish(self, publish: Publish, now: float) -> None:

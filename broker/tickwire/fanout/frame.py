@@ -21,6 +21,11 @@ def websocket_frame(payload: bytes, deflated: bool = False) -> bytes:
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload
 
 
+def close_frame(code: int, reason: bytes) -> bytes:
+    """A close (RFC 6455 5.5.1); the reason is at most 123 bytes."""
+    return bytes((0x88, 2 + len(reason))) + code.to_bytes(2, "big") + reason
+
+
 class Deflater:
     """Compresses frames so that each stands alone: any peer whose window is no smaller can inflate it, at any time.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -13,7 +13,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from tickwire.core.errors import Goodbye
 from tickwire.core.session import Session
 from tickwire.fanout.deliver import write_frames, write_now
-from tickwire.fanout.frame import websocket_frame
+from tickwire.fanout.frame import close_frame, websocket_frame
 from tickwire.fanout.peer import Peer
 from tickwire.wire.codes import CODES
 from tickwire.wire.encode import encode
@@ -42,12 +42,12 @@ class Socket(web.WebSocketResponse[Literal[False]]):
             timeout=CLOSE_TIMEOUT,
             decode_text=False,
         )
-        self.on_too_big: Callable[[], None] | None = None
+        self.on_too_big: Callable[[], Awaitable[None]] | None = None
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        if code == WSCloseCode.MESSAGE_TOO_BIG and self.on_too_big and not self.closed:
-            self.on_too_big()
-        self.on_too_big = None
+        on_too_big, self.on_too_big = self.on_too_big, None
+        if code == WSCloseCode.MESSAGE_TOO_BIG and on_too_big and not self.closed:
+            await on_too_big()
         return await super().close(code=code, message=message, drain=drain)
 
 
@@ -121,6 +121,7 @@ class Connection:
         if self.closing:
             return
         self.closing = True
+        self.ws.on_too_big = None
         self._say(goodbye)
         code = CODES[goodbye.code].closes or WSCloseCode.PROTOCOL_ERROR
         with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
@@ -151,9 +152,16 @@ class Connection:
             self._resumed = self.clogged_at = None
             del pump.waiting[self]
 
-    def _too_big(self) -> None:
-        limit = self._frame_bytes
-        self._say(Goodbye("frame_too_large", f"a frame exceeds the limit of {limit} bytes, inflated"))
+    async def _too_big(self) -> None:
+        """Say so, and let the client finish its frame: to close on bytes that nobody read resets the connection."""
+        self.closing = True
+        self._say(Goodbye("frame_too_large", f"a frame exceeds the limit of {self._frame_bytes} bytes, inflated"))
+        if self.transport.is_closing():
+            return
+        self.transport.write(close_frame(WSCloseCode.MESSAGE_TOO_BIG, b"frame_too_large"))
+        deadline = self._pump.now() + CLOSE_TIMEOUT
+        while not self.transport.is_closing() and self._pump.now() < deadline:
+            await asyncio.sleep(0.02)
 
     def _say(self, goodbye: Goodbye) -> None:
         """The last frame before the close, behind all that is due: what was done is still answered."""

@@ -29,7 +29,7 @@ from .messages import (
     Unsubscribed,
     Welcome,
 )
-from .unpack import MAX_CONTAINERS, unpack
+from .unpack import FROM_CLIENT, unpack
 
 # The kinds that have an id as their first element.
 _WITH_ID = frozenset((Subscribe.kind, Unsubscribe.kind, Publish.kind, Subscribed.kind, Unsubscribed.kind))
@@ -37,13 +37,13 @@ _WITH_ID = frozenset((Subscribe.kind, Unsubscribe.kind, Publish.kind, Subscribed
 
 def decode_from_client(data: bytes) -> FromClient:
     """What a client sent. Raises WireError: `bad_frame`, `unknown_kind` or `bad_field`."""
-    return cast(FromClient, _decode(data, _FROM_CLIENT, FRAME_MESSAGES * 2, MAX_CONTAINERS))
+    return cast(FromClient, _decode(data, _FROM_CLIENT, FRAME_MESSAGES * 2, FROM_CLIENT))
 
 
 def decode_from_broker(data: bytes) -> FromBroker | None:
     """What the broker sent, or None for a kind that this version does not know. Raises WireError."""
     try:
-        return cast(FromBroker, _decode(data, _FROM_BROKER, len(data), len(data) // 2))
+        return cast(FromBroker, _decode(data, _FROM_BROKER, len(data)))
     except WireError as error:
         if error.code == "unknown_kind":
             return None
@@ -52,11 +52,13 @@ def decode_from_broker(data: bytes) -> FromBroker | None:
 
 def decode(data: bytes) -> Message:
     """Whatever either side may send; for people and tools."""
-    return cast(Message, _decode(data, _FROM_CLIENT | _FROM_BROKER, len(data), len(data) // 2))
+    return cast(Message, _decode(data, _FROM_CLIENT | _FROM_BROKER, len(data)))
 
 
-def _decode(data: bytes, kinds: dict[int, Callable[[list[Any]], Any]], max_array: int, max_containers: int) -> Any:
-    elements = unpack(data, max_array, max_containers)
+def _decode(
+    data: bytes, kinds: dict[int, Callable[[list[Any]], Any]], max_array: int, bounds: tuple[int, int] | None = None
+) -> Any:
+    elements = unpack(data, max_array, bounds)
     if type(elements) is not list or not elements:
         raise WireError("bad_frame", "a frame is a msgpack array that starts with its kind")
     kind = elements[0]
@@ -217,7 +219,7 @@ def _refusal(elements: list[Any]) -> Refusal:
         _optional_integer(elements, 2, "id"),
         _text(elements, 3, "code"),
         _text(elements, 4, "text"),
-        _options(elements, 5) or None,
+        _options(elements, 5, "details") or None,
     )
 
 
@@ -305,10 +307,10 @@ def _map(elements: list[Any], index: int, name: str) -> dict[str, Any]:
     return value
 
 
-def _options(elements: list[Any], index: int) -> dict[str, Any]:
+def _options(elements: list[Any], index: int, name: str = "options") -> dict[str, Any]:
     if len(elements) <= index or elements[index] is None:
         return {}
-    return _map(elements, index, "options")
+    return _map(elements, index, name)
 
 
 def _element(elements: list[Any], index: int, name: str) -> Any:

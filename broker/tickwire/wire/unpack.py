@@ -10,22 +10,28 @@ from .errors import WireError
 from .limits import FRAME_MESSAGES
 
 # Nested empty arrays cost 250 ns a byte to build: a frame of 16 KiB cannot hold the loop longer than 4 ms, so only
-# longer ones are counted as they close. A legal PUBLISH counts at most four a message: run, payloads, extras, key.
+# longer ones are counted as they close: arrays, maps and keys, and the elements of arrays.
 _UNCOUNTED_BYTES = 16 << 10
-MAX_CONTAINERS = 4 * FRAME_MESSAGES + 1024
+# A legal PUBLISH has at most four a message (run, payloads, extras, key), and five elements.
+FROM_CLIENT = (4 * FRAME_MESSAGES + 1024, 6 * FRAME_MESSAGES)
 # msgpack allocates an array by the length that it declares: 3 KiB of nested headers took 75 MB and 53 ms. This many
 # elements are allocated in a millisecond; a frame that could declare more is walked first, to see that they are there.
 _UNSEEN_ELEMENTS = 1 << 18
 _HARMLESS_BYTES = 1 << 10  # a frame this short cannot declare many more
 
 
-def unpack(data: bytes, max_array: int, max_containers: int = MAX_CONTAINERS) -> Any:
-    """One msgpack object, decoded in bounded time and memory. Raises WireError `bad_frame`."""
+def unpack(data: bytes, max_array: int, bounds: tuple[int, int] | None = None) -> Any:
+    """One msgpack object, decoded in bounded time and memory. Raises WireError `bad_frame`.
+
+    `bounds` are those of containers and elements in one frame; without, they are what a broker may send.
+    """
     try:
-        max_array = min(max_array, len(data))  # an element is at least a byte
-        if len(data) > _HARMLESS_BYTES and _may_declare(data, _UNSEEN_ELEMENTS // max_array):
+        size = len(data)
+        max_array = max_array if max_array < size else size  # an element is at least a byte
+        if size > _HARMLESS_BYTES and _may_declare(data, _UNSEEN_ELEMENTS // max_array):
             _check_complete(data)
-        count = _Containers(max_containers) if len(data) > _UNCOUNTED_BYTES else None
+        # The densest delivery that a broker may send has one of them in 6 bytes.
+        count = _Count(*(bounds or (size // 6 + 1024, size))) if size > _UNCOUNTED_BYTES else None
         return msgpack.unpackb(
             data,
             max_array_len=max_array,
@@ -74,19 +80,23 @@ def _string_keys(map: dict[Any, Any]) -> dict[str, Any]:
     return map
 
 
-class _Containers:
-    """Counts arrays, maps and their keys as they close, so that nesting cannot multiply past the bound."""
+class _Count:
+    """Counts what closes, so that nesting cannot multiply past the bounds."""
 
-    def __init__(self, limit: int) -> None:
-        self.count, self.limit = 0, limit
+    def __init__(self, max_containers: int, max_elements: int) -> None:
+        self.containers = self.elements = 0
+        self.max_containers, self.max_elements = max_containers, max_elements
 
     def array(self, array: list[Any]) -> list[Any]:
-        self.count += 1
-        if self.count > self.limit:
-            raise ValueError(f"it has more arrays, maps and keys than the limit of {self.limit}")
+        self.containers += 1
+        self.elements += len(array)
+        if self.containers > self.max_containers:
+            raise ValueError(f"it has more arrays, maps and keys than the limit of {self.max_containers}")
+        if self.elements > self.max_elements:
+            raise ValueError(f"its arrays have more elements than the limit of {self.max_elements}")
         return array
 
     def map(self, map: dict[Any, Any]) -> dict[str, Any]:
-        self.count += len(map)
+        self.containers += len(map)
         self.array([])
         return _string_keys(map)

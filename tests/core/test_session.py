@@ -1,0 +1,227 @@
+"""The conversation: what is answered, what is refused and why, and when it cannot go on."""
+
+from __future__ import annotations
+
+import pytest
+
+from house.link import House, Link
+from tickwire.core.errors import Goodbye
+from tickwire.core.limits import Limits
+from tickwire.wire.messages import (
+    Ack,
+    Beat,
+    FromBroker,
+    Hello,
+    Message,
+    Publish,
+    Refusal,
+    Run,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+)
+
+
+def answer(link: Link, message: Message | bytes) -> list[FromBroker]:
+    link.send(message)
+    link.house.flush()
+    return link.take()
+
+
+def code_of(link: Link, message: Message | bytes) -> tuple[str, int | None, str]:
+    (refusal,) = answer(link, message)
+    assert isinstance(refusal, Refusal)
+    return refusal.code, refusal.id, refusal.text
+
+
+def test_a_hello_is_answered_with_the_epoch_the_limits_and_what_an_ack_means() -> None:
+    house = House(Limits(subscriptions=5))
+    link = house.link(greet=False)
+
+    (welcome,) = answer(link, Hello(client="test/1"))
+
+    assert isinstance(welcome, Welcome)
+    assert (welcome.version, welcome.epoch) == (1, house.engine.epoch)
+    assert welcome.limits["subscriptions"] == 5
+    assert welcome.capabilities["ack"] == "memory"
+
+
+def test_subscriptions_in_the_hello_are_answered_behind_the_welcome() -> None:
+    link = House().link(greet=False)
+
+    replies = answer(link, Hello(subscriptions=[Subscribe(1, "a"), Subscribe(2, "a..b"), Subscribe(3, "*")]))
+
+    assert [type(reply) for reply in replies] == [Welcome, Subscribed, Refusal, Subscribed]
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (Beat(1), "hello_expected"),
+        (Publish(1, [Run("a", [b""])]), "hello_expected"),
+        (Hello(versions=[2, 3]), "version_unsupported"),
+        (b"\xc1", "bad_frame"),
+        (b"", "bad_frame"),
+        (b"\x92\x63\x01", "hello_expected"),
+        (b"\x92\x01\x01", "bad_field"),
+        (bytes(20_000), "frame_too_large"),
+    ],
+)
+def test_before_the_welcome_every_refusal_is_a_goodbye(message: Message | bytes, code: str) -> None:
+    link = House().link(greet=False)
+
+    with pytest.raises(Goodbye) as goodbye:
+        link.send(message)
+
+    assert goodbye.value.code == code
+
+
+def test_a_second_hello_is_refused_and_the_connection_goes_on() -> None:
+    link = House().link()
+
+    assert code_of(link, Hello())[0] == "already_greeted"
+    assert answer(link, Publish(1, [Run("a", [b"x"])])) == [Ack([[1, 0]])]
+
+
+LIMITS = Limits(payload_bytes=100, frame_messages=4, subscriptions=2, topics=3)
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "id", "says"),
+    [
+        (Subscribe(7, "a."), "bad_pattern", 7, "empty segment"),
+        (Subscribe(7, ">.a"), "bad_pattern", 7, "'>'"),
+        (Unsubscribe(7), "unknown_subscription", 7, "7"),
+        (Publish(8, [Run("a b", [b""])]), "bad_topic", 8, "space"),
+        (Publish(8, [Run("a.*", [b""])]), "bad_topic", 8, "wildcard"),
+        (Publish(8, [Run("$sys", [b""])]), "reserved_topic", 8, "$"),
+        (Publish(8, [Run("a", [b"x" * 101])]), "payload_too_large", 8, "limit of 100"),
+        (Publish(8, [Run("a", [b""] * 5)]), "too_many_messages", 8, "limit of 4"),
+        (Publish(8, [Run("a", [b""] * 3), Run("b", [b""] * 2)]), "too_many_messages", 8, "limit of 4"),
+        (Publish(8, [Run(name, [b""]) for name in "abcd"]), "too_many_topics", 8, "3 topics"),
+        (b"\x92\x63\x09", "unknown_kind", 9, "kind 99"),
+        (b"\x92\x10\x09", "unknown_kind", None, "WELCOME"),
+        (b"\x93\x04\x09\x01", "bad_field", 9, "runs"),
+        (b"\x93\x02\x20\x01", "bad_field", 32, "pattern"),
+    ],
+)
+def test_a_refusal_has_its_code_its_id_and_names_the_limit_or_field(
+    message: Message | bytes, code: str, id: int | None, says: str
+) -> None:
+    link = House(LIMITS).link()
+
+    found, its_id, text = code_of(link, message)
+
+    assert (found, its_id) == (code, id)
+    assert says in text
+    assert answer(link, Publish(1, [Run("a", [b"x"])])) == [Ack([[1, 0]])]
+
+
+def test_a_publish_of_which_one_run_is_wrong_leaves_nothing_behind() -> None:
+    house = House(LIMITS)
+    reader, writer = house.link(), house.link()
+    answer(reader, Subscribe(1, ">"))
+
+    for wrong in (Run("x", [b"x" * 101]), Run("x..", [b""]), Run("$x", [b""])):
+        assert isinstance(answer(writer, Publish(1, [Run("good", [b"1"]), wrong]))[0], Refusal)
+
+    assert reader.payloads() == []
+    assert not house.engine.topics
+
+
+def test_the_limit_of_subscriptions_is_told_and_one_that_ends_makes_room() -> None:
+    link = House(LIMITS).link()
+    answer(link, Subscribe(1, "a"))
+    answer(link, Subscribe(2, "b"))
+
+    assert code_of(link, Subscribe(3, "c"))[0] == "too_many_subscriptions"
+    assert code_of(link, Subscribe(2, "c"))[0] == "subscription_exists"
+    assert answer(link, Unsubscribe(1)) == [Unsubscribed(1)]
+    assert isinstance(answer(link, Subscribe(3, "c"))[0], Subscribed)
+
+
+def test_an_empty_publish_with_an_id_is_a_barrier() -> None:
+    link = House().link()
+    link.send(Publish(None, [Run("a", [b"x"])]))
+
+    assert answer(link, Publish(5, [])) == [Ack([[5]])]
+
+
+def test_a_publisher_must_wait_when_it_has_too_much_pending_and_goes_on_after_the_flush() -> None:
+    house = House(Limits(pending_peer_bytes=1000))
+    link, other = house.link(), house.link()
+
+    link.send(Publish(None, [Run("a", [bytes(1000)])]))
+    other.send(Publish(None, [Run("a", [bytes(10)])]))
+    assert (link.session.must_wait, other.session.must_wait) == (True, False)
+
+    house.flush()
+    assert not link.session.must_wait
+
+
+def test_when_all_publishers_have_too_much_pending_those_who_published_wait() -> None:
+    house = House(Limits(pending_bytes=1000))
+    one, two, idle = house.link(), house.link(), house.link()
+
+    one.send(Publish(None, [Run("a", [bytes(600)])]))
+    two.send(Publish(None, [Run("b", [bytes(600)])]))
+
+    assert [link.session.must_wait for link in (one, two, idle)] == [True, True, False]
+
+
+def test_replies_that_nobody_reads_clog_the_session_until_they_are_taken() -> None:
+    house = House(Limits(unsent_bytes=100, reply_bytes=1000))
+    link = house.link()
+
+    link.reading = False
+    while not link.session.clogged:
+        link.send(Subscribe(0, "not..good"))
+        house.flush()
+    link.reading = True
+    house.engine.sweep()
+
+    assert not link.session.clogged
+
+
+def test_a_client_that_comes_back_is_told_what_moved_since_it_left() -> None:
+    house = House()
+    writer = house.link()
+    writer.send(Publish(None, [Run("p.a", [b"1"]), Run("p.b", [b"1"])]))
+    house.flush()
+    seen = house.engine.stamp
+    writer.send(Publish(None, [Run("p.a", [b"2", b"3"]), Run("q", [b"1"])]))
+    house.flush()
+
+    back = house.link()
+    (wild,) = answer(back, Subscribe(1, "p.*", (house.engine.epoch, seen)))
+    (exact,) = answer(back, Subscribe(2, "p.b", (house.engine.epoch, seen)))
+
+    assert wild == Subscribed(1, 0, seen + 1, None, [("p.a", 1, 3)])
+    assert exact == Subscribed(2, 0, seen + 1, 1, [])
+
+
+def test_a_client_of_another_epoch_is_told_all_that_this_one_has() -> None:
+    house = House()
+    writer = house.link()
+    writer.send(Publish(None, [Run("p.a", [b"1", b"2"])]))
+    house.flush()
+
+    back = house.link()
+    (reply,) = answer(back, Subscribe(1, "p.*", (house.engine.epoch ^ 1, 99)))
+
+    assert reply == Subscribed(1, 0, 1, None, [("p.a", 0, 2)])
+
+
+def test_more_topics_than_fit_in_a_reply_are_said_to_be_more() -> None:
+    house = House()
+    writer = house.link()
+    for batch in range(2):
+        writer.send(Publish(None, [Run(f"t.{batch}.{number}", [b""]) for number in range(2500)]))
+    house.flush()
+
+    (reply,) = answer(house.link(), Subscribe(1, "t.>", (house.engine.epoch, 0)))
+
+    assert isinstance(reply, Subscribed)
+    assert (len(reply.moved or []), reply.more) == (4096, True)

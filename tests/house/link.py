@@ -1,0 +1,96 @@
+"""A fake link: what the broker writes stands in a list until the reader takes it; the clock is turned by hand."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from tickwire.core.engine import Engine
+from tickwire.core.limits import Limits
+from tickwire.core.session import Session
+from tickwire.fanout.frame import Deflater
+from tickwire.fanout.peer import Peer
+from tickwire.store.memory import MemoryStore
+from tickwire.wire.decode import decode_from_broker
+from tickwire.wire.encode import encode
+from tickwire.wire.messages import Delivery, FromBroker, Hello, Message, Section
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    @property
+    def time_us(self) -> int:
+        return int(self.now * 1e6)
+
+
+class House:
+    """An engine with a clock that stands still until `wait`."""
+
+    def __init__(self, limits: Limits | None = None, deflater: Deflater | None = None) -> None:
+        self.clock = Clock()
+        self.engine = Engine(limits or Limits(), MemoryStore(), deflater)
+        self._ids = 0
+
+    def link(self, inflates: bool = False, greet: bool = True) -> Link:
+        self._ids += 1
+        link = Link(self, self._ids, inflates)
+        if greet:
+            link.send(Hello())
+            self.flush()
+            link.take()
+        return link
+
+    def flush(self) -> None:
+        self.engine.flush(self.clock.now, self.clock.time_us)
+
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+        self.engine.tick(self.clock.now)
+
+
+class Link:
+    """One connection. The reader takes everything at once, or lets it stand: then it is a slow one."""
+
+    def __init__(self, house: House, id: int, inflates: bool) -> None:
+        self.house = house
+        self.sent: list[bytes] = []  # one entry per write
+        self.reading = True
+        self.peer = Peer(id, self.sent.append, self._unsent, inflates)
+        self.session = Session(house.engine, self.peer)
+
+    def _unsent(self) -> int:
+        """A reader that reads has taken everything by the time anybody asks."""
+        return 0 if self.reading else sum(map(len, self.sent))
+
+    def send(self, message: Message | bytes) -> None:
+        frame = message if isinstance(message, bytes) else encode(message)
+        self.session.receive(frame, self.house.clock.now)
+
+    def take_frames(self) -> list[bytes]:
+        """The frames that were written since the last time."""
+        stream, self.sent[:] = b"".join(self.sent), []
+        return list(frames_of(stream))
+
+    def take(self) -> list[FromBroker]:
+        messages = [decode_from_broker(frame) for frame in self.take_frames()]
+        return [message for message in messages if message is not None]
+
+    def sections(self) -> list[Section]:
+        return [section for message in self.take() if isinstance(message, Delivery) for section in message.sections]
+
+    def payloads(self) -> list[bytes]:
+        return [payload for section in self.sections() for payload in section.payloads]
+
+
+def frames_of(stream: bytes) -> Iterator[bytes]:
+    """The messages in a server's stream of WebSocket frames, inflated with a context of their own each."""
+    at = 0
+    while at < len(stream):
+        first, length, at = stream[at], stream[at + 1], at + 2
+        if length >= 126:
+            size = 2 if length == 126 else 8
+            length, at = int.from_bytes(stream[at : at + size], "big"), at + size
+        body, at = stream[at : at + length], at + length
+        yield zlib.decompressobj(-15).decompress(body + b"\x00\x00\xff\xff") if first & 0x40 else body

@@ -85,7 +85,7 @@ class Link:
 
 
 def frames_of(stream: bytes) -> Iterator[bytes]:
-    """The messages in a server's stream of WebSocket frames, inflated with a context of their own each."""
+    """The messages in a server's stream of WebSocket frames, each inflated by itself; control frames are left out."""
     at = 0
     while at < len(stream):
         first, length, at = stream[at], stream[at + 1], at + 2
@@ -93,4 +93,6 @@ def frames_of(stream: bytes) -> Iterator[bytes]:
             size = 2 if length == 126 else 8
             length, at = int.from_bytes(stream[at : at + size], "big"), at + size
         body, at = stream[at : at + length], at + length
+        if first & 0x08:
+            continue
         yield zlib.decompressobj(-15).decompress(body + b"\x00\x00\xff\xff") if first & 0x40 else body

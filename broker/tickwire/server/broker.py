@@ -21,7 +21,7 @@ from tickwire.wire.limits import SUBPROTOCOL
 
 from . import logs
 from .addresses import ConnectionCap, key_of
-from .connection import Connection, Socket
+from .connection import CLOSE_TIMEOUT, Connection, Socket
 from .heartbeat import Heartbeat
 from .listener import Listener
 from .metrics import EngineCollector, exposition
@@ -47,6 +47,7 @@ class Broker:
         self._pump: Pump | None = None
         self._heartbeat: Heartbeat | None = None
         self._stopping = False
+        self._one_left = asyncio.Event()
         self._exposition = exposition(
             EngineCollector(self.engine, lambda: len(self._connections), lambda: self.refused_connections)
         )
@@ -103,12 +104,15 @@ class Broker:
         if self._pump is not None:
             self._pump.flush()
         goodbye = Goodbye("going_away", "the broker is stopping", int(self.settings.retry_after * 1000))
-        closing = [asyncio.ensure_future(connection.close(goodbye)) for connection in list(self._connections)]
-        if closing:
-            _, slow = await asyncio.wait(closing, timeout=self.settings.drain_timeout)
-            for task in slow:
-                task.cancel()
         for connection in list(self._connections):
+            connection.dismiss(goodbye)
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(self.settings.drain_timeout):
+                while self._connections:
+                    self._one_left.clear()
+                    await self._one_left.wait()
+        for connection in list(self._connections):
+            log.warning("cut off", peer=connection.peer.id, address=connection.address)
             connection.transport.abort()
 
     async def _stop(self, app: web.Application) -> None:
@@ -153,8 +157,10 @@ class Broker:
     def _leave(self, connection: Connection) -> None:
         del self._connections[connection]
         connection.session.leave()
-        # A close waits for bytes that a peer may never take; by now it has had its time.
-        connection.transport.abort()
+        self._one_left.set()
+        if connection.transport.get_write_buffer_size():
+            # The last bytes may never be taken; then the socket would stay for ever.
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, connection.transport.abort)
         log.debug("peer left", peer=connection.peer.id, code=connection.ws.close_code)
 
     # What is asked over plain HTTP.

@@ -55,9 +55,11 @@ class Connection:
     """A peer's WebSocket. `run` returns when it is over."""
 
     __slots__ = (
+        "_dismissal",
         "_frame_bytes",
         "_pump",
         "_resumed",
+        "_task",
         "address",
         "beat_at",
         "clogged_at",
@@ -89,21 +91,39 @@ class Connection:
         self._frame_bytes = settings.frame_bytes
         self._pump = pump
         self._resumed: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._dismissal: Goodbye | None = None
         ws.on_too_big = self._too_big
         _tune(transport, settings.notsent_lowat)
 
     async def run(self) -> None:
-        """Take frames until the connection is over."""
+        """Take frames until the connection is over, or somebody dismisses it."""
+        self._task = asyncio.current_task()
+        try:
+            await self._take_frames()
+        except asyncio.CancelledError:
+            if self._dismissal is None or self._task is None:
+                raise
+            self._task.uncancel()
+            await self._close(self._dismissal)
+        except Goodbye as goodbye:
+            await self._close(goodbye)
+        finally:
+            self._task = None
+
+    def dismiss(self, goodbye: Goodbye) -> None:
+        """End the connection from outside: its own task says goodbye, since only that may read the answer."""
+        if not self.closing and self._dismissal is None and self._task is not None:
+            self._dismissal = goodbye
+            self._task.cancel()
+
+    async def _take_frames(self) -> None:
         ws, session, pump, engine = self.ws, self.session, self._pump, self._pump.engine
         while True:
             message = await ws.receive()
             self.heard = True
             if message.type is WSMsgType.BINARY:
-                try:
-                    session.receive(message.data, pump.now())
-                except Goodbye as goodbye:
-                    await self.close(goodbye)
-                    return
+                session.receive(message.data, pump.now())
                 if engine.due:
                     pump.wake()
                 if session.must_wait or session.clogged:
@@ -111,21 +131,19 @@ class Connection:
             elif message.type is WSMsgType.PING:
                 await ws.pong(message.data)
             elif message.type is WSMsgType.TEXT:
-                await self.close(Goodbye("text_frame", "a text message came; frames are binary"))
-                return
+                raise Goodbye("text_frame", "a text message came; frames are binary")
             elif message.type is not WSMsgType.PONG:
                 return
 
-    async def close(self, goodbye: Goodbye) -> None:
+    async def _close(self, goodbye: Goodbye) -> None:
         """Say why and close; a peer that does not answer the close in time is cut off."""
-        if self.closing:
-            return
         self.closing = True
         self.ws.on_too_big = None
         self._say(goodbye)
         code = CODES[goodbye.code].closes or WSCloseCode.PROTOCOL_ERROR
         with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
-            await self.ws.close(code=code, message=goodbye.code.encode())
+            # Not drained: that would wait without end for a peer that does not read.
+            await self.ws.close(code=code, message=goodbye.code.encode(), drain=False)
 
     def beat(self, frame: bytes) -> None:
         """Send a sign of life. A peer that is behind gets nothing but its turn; that it takes bytes is its own sign."""

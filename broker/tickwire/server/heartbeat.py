@@ -27,7 +27,6 @@ class Heartbeat:
     def __init__(self, pump: Pump, settings: Settings, connections: Iterable[Connection]) -> None:
         self._pump, self._settings, self._connections = pump, settings, connections
         self._every = min(_TICK, settings.hello_timeout / 4, settings.beat_every / 4, settings.reply_timeout / 4)
-        self._closing: set[asyncio.Task[None]] = set()
         self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
 
     def stop(self) -> None:
@@ -41,7 +40,7 @@ class Heartbeat:
         for connection in self._connections:
             goodbye = self._given_up(connection, now)
             if goodbye is not None:
-                self._close(connection, goodbye)
+                connection.dismiss(goodbye)
             elif now - connection.beat_at >= self._settings.beat_every:
                 connection.beat_at = now
                 connection.beat(beat)
@@ -58,12 +57,6 @@ class Heartbeat:
             limit, seconds = settings.reply_bytes, settings.reply_timeout
             return Goodbye("too_slow", f"more than {limit} bytes of replies waited for {seconds:g} s to be read")
         return None
-
-    def _close(self, connection: Connection, goodbye: Goodbye) -> None:
-        if not connection.closing:
-            task = asyncio.ensure_future(connection.close(goodbye))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
 
 
 def _moves(connection: Connection) -> bool:

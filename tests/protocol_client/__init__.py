@@ -1,0 +1,1 @@
+"""A client written from the protocol page alone, beside a real broker."""

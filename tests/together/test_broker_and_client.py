@@ -1,0 +1,263 @@
+"""Broker and client sessions joined by a fake link, under random operations: order is kept and no hole is silent."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from house.link import House, Link
+from tickwire.core.limits import Limits
+from tickwire.wire.messages import Subscribe
+from tickwire.wire.topics import matches
+from tickwire_client import Gap, Receipt, TickwireError
+from tickwire_client.feed import Feed
+from tickwire_client.messages import Section
+from tickwire_client.session import Session
+
+TOPICS = ["a.x", "a.y", "b.x", "b"]
+PATTERNS = [*TOPICS, "a.*", "*.x", ">", "*"]
+LIMITS = Limits(
+    unsent_bytes=200, retain_bytes=2_000, retain_seconds=30.0, free_topic_after=40.0, retain_total_bytes=5_000
+)
+CLIENTS = st.integers(0, 2)
+
+
+class Reader:
+    """A feed, and what it must have been given: every offset from where it began, as a message or in a gap."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.began: dict[str, int] | None = None  # topic -> the offset from which on it is owed messages
+        self.next: dict[str, int] = {}
+        self.unknown = False  # was told of a gap of unknown size since
+        self.payloads: dict[tuple[str, int], bytes] = {}
+
+    def read(self) -> None:
+        for item in self.feed.take():
+            if isinstance(item, Section):
+                self._section(item)
+            else:
+                self._gap(item)
+
+    def _section(self, section: Section) -> None:
+        assert matches(self.feed.pattern, section.topic)
+        expected = self.next.get(section.topic)
+        if expected is None or self.unknown:
+            expected = max(section.first, expected or 0)
+        assert section.first == expected, f"{section.topic}: {section.first} came, {expected} was due"
+        for offset, payload in enumerate(section.payloads, section.first):
+            self.payloads[section.topic, offset] = payload
+        self.next[section.topic] = section.first + len(section.payloads)
+
+    def _gap(self, gap: Gap) -> None:
+        if gap.start is None or gap.end is None:
+            self.unknown = True
+            return
+        expected = self.next.get(gap.topic, gap.start)
+        assert gap.start == expected < gap.end, f"{gap} came, {expected} was due"
+        self.next[gap.topic] = gap.end
+
+    def check_complete(self, ends: dict[str, int]) -> None:
+        """Called when everything has been delivered."""
+        if self.began is None or self.unknown or not self.feed.live:
+            return
+        for topic, end in ends.items():
+            if matches(self.feed.pattern, topic) and end > self.began.get(topic, 0):
+                assert self.next.get(topic) == end, f"{topic}: got up to {self.next.get(topic)} of {end}, silently"
+
+
+class Client:
+    """A client session and its link, when it has one. What is in flight is lost when the link is cut."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.session = Session()
+        self.link: Link | None = None
+        self.inbox: deque[bytes] = deque()  # read off the link, not yet handled
+        self.readers: list[Reader] = []
+
+    def connect(self) -> None:
+        self.link = self.house.link(greet=False)
+        self.send(self.session.opened())
+
+    def cut(self) -> None:
+        assert self.link is not None
+        self.link.session.leave()
+        self.link = None
+        self.inbox.clear()
+        self.session.closed()
+
+    def send(self, frame: bytes) -> None:
+        assert self.link is not None
+        self.link.send(frame)
+
+    def exchange(self, most: int) -> None:
+        """Handle some of what the broker wrote, and send what the session wants to."""
+        assert self.link is not None
+        if self.link.reading:
+            self.inbox += self.link.take_frames()
+        for _ in range(min(most, len(self.inbox))):
+            self.session.receive(self.inbox.popleft())
+        for frame in self.session.frames():
+            self.send(frame)
+
+
+class Together(RuleBasedStateMachine):
+    @initialize(patterns=st.lists(st.sampled_from(PATTERNS), min_size=3, max_size=3))
+    def build(self, patterns: list[str]) -> None:
+        self.house = House(LIMITS)
+        self.oracle = self.house.link()
+        self.oracle.send(Subscribe(1, ">"))
+        self.truth: dict[tuple[str, int], bytes] = {}
+        self.clients = [Client(self.house) for _ in range(3)]
+        self.receipts: list[tuple[Receipt, bytes]] = []
+        self.published = 0
+        for client, pattern in zip(self.clients, patterns, strict=True):
+            client.readers.append(Reader(client.session.subscribe(pattern)))
+            client.connect()
+
+    def flush(self) -> None:
+        self.house.flush()
+        for section in self.oracle.sections():
+            for offset, payload in enumerate(section.payloads, section.first):
+                assert self.truth.setdefault((section.topic, offset), payload) == payload, "an offset was given twice"
+        self._note_beginnings()
+
+    def _note_beginnings(self) -> None:
+        """A reader is owed what comes from the moment that the broker had its subscription."""
+        ends = self.ends()
+        for client in self.clients:
+            for reader in client.readers:
+                if reader.began is None and reader.feed.live:
+                    reader.began = ends
+
+    def ends(self) -> dict[str, int]:
+        return {name: topic.end for name, topic in self.house.engine.topics.items()}
+
+    @rule(client=CLIENTS, topic=st.sampled_from(TOPICS), size=st.integers(0, 300), count=st.integers(1, 4))
+    def publish(self, client: int, topic: str, size: int, count: int) -> None:
+        for _ in range(count):
+            self.published += 1
+            payload = b"%d:%d:" % (client, self.published) + bytes(size)
+            self.clients[client].session.publish(topic, payload, lambda outcome, p=payload: self._done(outcome, p))  # type: ignore[misc]
+
+    def _done(self, outcome: Receipt | TickwireError, payload: bytes) -> None:
+        if isinstance(outcome, Receipt):
+            self.receipts.append((outcome, payload))
+
+    @rule(client=CLIENTS, topic=st.sampled_from(TOPICS), size=st.integers(0, 300), count=st.integers(1, 12))
+    def a_burst(self, client: int, topic: str, size: int, count: int) -> None:
+        """One flush a message, the others reading meanwhile or not."""
+        for _ in range(count):
+            self.post(client, topic, size)
+            for its in self.clients:
+                if its.link is not None:
+                    its.exchange(1 << 30)
+            self.flush()
+
+    @rule(client=CLIENTS, topic=st.sampled_from(TOPICS), size=st.integers(0, 300))
+    def post(self, client: int, topic: str, size: int) -> None:
+        self.published += 1
+        self.clients[client].session.post(topic, b"%d:%d:" % (client, self.published) + bytes(size))
+
+    @rule(client=CLIENTS, pattern=st.sampled_from(PATTERNS))
+    def subscribe(self, client: int, pattern: str) -> None:
+        its = self.clients[client]
+        if len(its.readers) < 3:
+            its.readers.append(Reader(its.session.subscribe(pattern)))
+
+    @rule(client=CLIENTS)
+    def unsubscribe(self, client: int) -> None:
+        its = self.clients[client]
+        if its.readers:
+            reader = its.readers.pop(0)
+            reader.read()
+            its.session.unsubscribe(reader.feed)
+            assert reader.feed.take() == []
+
+    @rule(client=CLIENTS)
+    def connect(self, client: int) -> None:
+        if self.clients[client].link is None:
+            self.clients[client].connect()
+
+    @rule(client=CLIENTS)
+    def cut(self, client: int) -> None:
+        if self.clients[client].link is not None:
+            self.clients[client].cut()
+
+    @precondition(lambda self: any(client.link for client in self.clients))
+    @rule(client=CLIENTS, most=st.integers(0, 20))
+    def exchange(self, client: int, most: int) -> None:
+        if self.clients[client].link is not None:
+            self.clients[client].exchange(most)
+            self._note_beginnings()
+
+    @rule(client=CLIENTS, reading=st.booleans())
+    def stop_or_go_on_reading(self, client: int, reading: bool) -> None:
+        link = self.clients[client].link
+        if link is not None:
+            link.reading = reading
+
+    @rule()
+    def flush_now(self) -> None:
+        self.flush()
+
+    @rule()
+    def sweep(self) -> None:
+        self.house.engine.sweep()
+
+    @rule(seconds=st.sampled_from([1.0, 20.0, 50.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.flush()
+        self.house.wait(seconds)
+
+    @rule()
+    def everything_arrives(self) -> None:
+        """Everyone connects and reads until nothing is on its way: then nobody may lack anything."""
+        for client in self.clients:
+            if client.link is None:
+                client.connect()
+            assert client.link is not None
+            client.link.reading = True
+        for _ in range(6):
+            for client in self.clients:
+                client.exchange(1 << 30)
+            self.flush()
+            self.house.engine.sweep()
+        assert not self.house.engine.catch_up.behind
+        for client in self.clients:
+            assert client.session.idle
+            for reader in client.readers:
+                reader.read()
+                reader.check_complete(self.ends())
+
+    @invariant()
+    def what_was_read_is_what_was_published(self) -> None:
+        for client in getattr(self, "clients", []):
+            for reader in client.readers:
+                reader.read()
+                for position, payload in reader.payloads.items():
+                    assert self.truth.get(position, payload) == payload
+                reader.payloads.clear()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "house"):
+            return
+        self.everything_arrives()
+        for receipt, payload in self.receipts:
+            assert self.truth[receipt.topic, receipt.offset] == payload, "a receipt names another message"
+        self._check_publishers_order()
+
+    def _check_publishers_order(self) -> None:
+        last: dict[tuple[str, bytes], int] = {}
+        for (topic, _), payload in sorted(self.truth.items()):
+            publisher, number, _ = payload.split(b":", 2)
+            assert last.get((topic, publisher), 0) < int(number), "a publisher's order was not kept"
+            last[topic, publisher] = int(number)
+
+
+TestTogether = Together.TestCase
+TestTogether.settings = settings(max_examples=300, stateful_step_count=80, deadline=None)

@@ -1,0 +1,1 @@
+"""The bytes: vectors, properties and bounds of the protocol."""

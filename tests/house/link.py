@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import msgpack
 
 from tickwire.core.engine import Engine
 from tickwire.core.limits import Limits
 from tickwire.core.session import Session
 from tickwire.fanout.frame import Deflater
 from tickwire.fanout.peer import Peer
+from tickwire.fanout.section import Section as Sealed
 from tickwire.store.memory import MemoryStore
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
@@ -25,12 +28,27 @@ class Clock:
         return int(self.now * 1e6)
 
 
+class RecordingStore(MemoryStore):
+    """Remembers every message that was ever given an offset. Nothing is given twice."""
+
+    def __init__(self) -> None:
+        self.messages: dict[tuple[str, int], bytes] = {}
+
+    def keep(self, sealed: Sequence[tuple[str, Sealed]]) -> None:
+        for topic, section in sealed:
+            payloads = msgpack.unpackb(section.data)[4]
+            for offset, payload in zip(range(section.first, section.end), payloads, strict=True):
+                assert (topic, offset) not in self.messages, f"offset {offset} of {topic} was given twice"
+                self.messages[topic, offset] = payload
+
+
 class House:
     """An engine with a clock that stands still until `wait`."""
 
     def __init__(self, limits: Limits | None = None, deflater: Deflater | None = None) -> None:
         self.clock = Clock()
-        self.engine = Engine(limits or Limits(), MemoryStore(), deflater)
+        self.store = RecordingStore()
+        self.engine = Engine(limits or Limits(), self.store, deflater)
         self._ids = 0
 
     def link(self, inflates: bool = False, greet: bool = True) -> Link:

@@ -50,7 +50,7 @@ def test_a_json_line_has_the_same_as_an_object() -> None:
 
 @pytest.mark.parametrize("format", ["text", "json"])
 def test_nothing_in_an_event_can_start_another_line(format: str) -> None:
-    line = written(format, NASTY, reason=NASTY, **{NASTY: 1})
+    line = written(format, NASTY, reason=NASTY, **{NASTY: NASTY})
 
     assert line.endswith("\n")
     assert line[:-1].isprintable()

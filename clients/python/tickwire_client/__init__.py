@@ -1,1 +1,32 @@
-"""Tickwire client."""
+"""The Python client of Tickwire. `tickwire_client.sync` has the same verbs for scripts without asyncio.
+
+from tickwire_client import connect
+
+async with connect("ws://127.0.0.1:8765") as client:
+    await client.publish("prices.AAPL", {"bid": 187.2})
+    async with client.subscribe("prices.*") as prices:
+        async for message in prices:
+            print(message.topic, message.data)
+"""
+
+from .batch import Batch
+from .client import Client, connect
+from .errors import BufferFull, ConnectionLost, OutcomeUnknown, Refused, TickwireError, WireError
+from .messages import Gap, Message, Receipt
+from .subscription import Subscription
+
+__all__ = [
+    "Batch",
+    "BufferFull",
+    "Client",
+    "ConnectionLost",
+    "Gap",
+    "Message",
+    "OutcomeUnknown",
+    "Receipt",
+    "Refused",
+    "Subscription",
+    "TickwireError",
+    "WireError",
+    "connect",
+]

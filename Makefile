@@ -1,0 +1,47 @@
+# Every path here is relative: GNU make cannot hold an absolute one with a space in it.
+# What a target needs is made ready by .ci/prepare, which changes nothing where it is ready already.
+
+PYTHON ?= python3
+export PYTHON
+
+python := .venv/bin/python
+load_c := $(wildcard bench/load.c bench/load/*.c)
+load_h := $(wildcard bench/*.h bench/load/*.h)
+
+.PHONY: help demo test check bench clean runtime dev compiler
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo     a broker, real prices replayed into it, readers that check them'
+	@echo 'make test     the tests'
+	@echo 'make check    ruff and mypy'
+	@echo 'make bench    the broker beside a plain aiohttp broadcaster'
+	@echo 'make clean    remove all that these targets made'
+	@echo
+	@echo 'make demo ARGS="--for 10 --readers 1000"   hands options on'
+	@echo 'make test PYTHON=python3.12                takes another Python than python3'
+
+demo: runtime
+	@.venv/bin/tickwire demo $(ARGS)
+
+test: dev
+	@$(python) -m pytest $(ARGS)
+
+check: dev
+	@$(python) -m ruff check .
+	@$(python) -m ruff format --check .
+	@$(python) -m mypy
+
+bench: dev bench/build/load
+	@$(python) bench/compare.py $(ARGS)
+
+bench/build/load: $(load_c) $(load_h) Makefile | compiler
+	@mkdir -p bench/build
+	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(load_c) -lm
+
+runtime dev compiler:
+	@sh .ci/prepare $@
+
+clean:
+	rm -rf .venv bench/build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,188 @@
+/* What the server says: every section and every message is checked against the one before. */
+#include "load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "wire.h"
+
+enum { BEAT = 5, BYE = 6, WELCOME = 16, SUBSCRIBED = 17, ACK = 19, REFUSED = 20, DELIVERY = 21, GAP = 22, MARK = 23 };
+enum { STAMP_AT = 4, NUMBER_AT = 15 }; /* in a payload; see publisher.c, which writes it */
+
+void append_hello(connection *c) {
+    static const uint8_t hello[] = {0x92, 1, 0x91, 1};
+    append_message(c, hello, sizeof hello);
+}
+
+void append_subscribe(connection *c, const char *pattern) {
+    uint8_t data[64] = {0x93, 2, 1, (uint8_t)(0xa0 | strlen(pattern))};
+    memcpy(data + 4, pattern, strlen(pattern));
+    append_message(c, data, 4 + strlen(pattern));
+}
+
+void skip(cursor *in, size_t elements) {
+    for (; elements; elements--) {
+        need(in, 1);
+        uint8_t type = *in->at;
+        if (type < 0x80 || type >= 0xe0 || type == 0xc0 || type == 0xc2 || type == 0xc3) in->at++;
+        else if (type < 0x90) in->at++, elements += 2 * (type & 15u);
+        else if (type < 0xa0 || type == 0xdc || type == 0xdd) elements += read_array(in);
+        else if (type < 0xc0 || (type >= 0xd9 && type <= 0xdb)) read_text(in);
+        else if (type >= 0xc4 && type <= 0xc6) read_payload(in);
+        else if (type == 0xca || type == 0xcb) read_number(in, type == 0xca ? 4 : 8);
+        else if (type >= 0xcc && type <= 0xd3) read_number(in, 1u << ((type - 0xcc) & 3));
+        else if (type == 0xde || type == 0xdf) elements += 2 * read_number(in, type == 0xde ? 2 : 4);
+        else fail("a msgpack type that the protocol does not have: 0x%02x", type);
+    }
+}
+
+static int read_topic(cursor *in) {
+    const size_t prefix = sizeof TOPIC_PREFIX - 1;
+    span text = read_text(in);
+    unsigned number = 0;
+    if (text.size <= prefix || text.size > prefix + 6 || memcmp(text.data, TOPIC_PREFIX, prefix))
+        fail("a message of a topic that was not subscribed: %.*s", (int)text.size, text.data);
+    for (size_t i = prefix; i < text.size; i++) number = number * 10 + (text.data[i] - '0');
+    if (number >= (unsigned)asked.topics) fail("a message of an unknown topic: %.*s", (int)text.size, text.data);
+    return (int)number;
+}
+
+static void count(connection *c, size_t messages) {
+    c->received += messages;
+    if (!c->slow && now.current) now.current->deliveries += messages;
+    if (c->number == 0 && asked.window == WINDOW_READER) now.returned += messages;
+}
+
+static void sample_latency(const connection *c, const uint8_t *payload) {
+    uint64_t stamp = get_u64(payload + STAMP_AT);
+    if (c->slow || !now.current) return;
+    histogram_add(&now.current->latency, now.read_ns > stamp ? now.read_ns - stamp : 0);
+}
+
+static void check_size(span payload) {
+    if (payload.size != (size_t)asked.payload)
+        fail("a payload of %zu bytes where %d were published", payload.size, asked.payload);
+}
+
+/* Offsets start at 1 in `next`: 0 says that nothing of this topic is known yet. */
+static void expect_offset(connection *c, int topic, uint64_t offset) {
+    if (c->next[topic] && c->next[topic] != offset + 1)
+        fail("reader %d: " TOPIC_PREFIX "%d goes on at offset %llu, expected %llu", c->number, topic, (unsigned long long)offset,
+             (unsigned long long)c->next[topic] - 1);
+}
+
+static void read_section(connection *c, cursor *in) {
+    size_t elements = read_array(in);
+    if (elements < 5) fail("a section of %zu elements", elements);
+    int topic = read_topic(in);
+    uint64_t first = read_uint(in);
+    skip(in, 2); /* stamp, time_us */
+    size_t messages = read_array(in);
+    if (!messages) fail("a section without messages");
+    expect_offset(c, topic, first);
+    span payload = read_payload(in);
+    if (asked.publishers) {
+        check_size(payload);
+        sample_latency(c, payload.data);
+    }
+    for (size_t i = 1; i < messages; i++) {
+        payload = read_payload(in);
+        if (asked.publishers) check_size(payload);
+    }
+    skip(in, elements - 5);
+    c->next[topic] = first + messages + 1;
+    count(c, messages);
+}
+
+/* Another process says how many messages it has had: they are no longer in flight. */
+static void read_credit(cursor *in) {
+    skip(in, read_array(in) ? 4 : 0);
+    size_t messages = read_array(in);
+    for (span payload; messages; messages--) {
+        payload = read_payload(in);
+        cursor number = {payload.data, payload.data + payload.size};
+        now.returned = read_uint(&number);
+    }
+    if (now.returned > now.published) fail("credit for more messages than were published");
+}
+
+static void on_delivery(connection *c, cursor *in) {
+    read_uint(in); /* the stream */
+    for (size_t sections = read_array(in); sections; sections--) {
+        if (c->role == CREDITOR) read_credit(in);
+        else read_section(c, in);
+    }
+}
+
+static void on_subscribed(connection *c, cursor *in) {
+    skip(in, 3); /* id, stream, stamp */
+    if (!read_nil(in) && c->role == READER) c->next[0] = read_uint(in) + 1;
+    c->subscribed = true;
+}
+
+static void on_acks(connection *c, cursor *in) {
+    for (size_t receipts = read_array(in); receipts; receipts--) {
+        size_t elements = read_array(in);
+        uint64_t id = elements ? read_uint(in) : 0;
+        if (elements != 2 || id != c->acknowledged_ids)
+            fail("an acknowledgment of publish %llu where %llu was next", (unsigned long long)id,
+                 (unsigned long long)c->acknowledged_ids);
+        skip(in, elements - 1);
+        c->acknowledged_ids++;
+        if (asked.window == WINDOW_ACK) now.returned += (uint64_t)asked.batch;
+    }
+}
+
+static void on_gap(connection *c, cursor *in) {
+    read_uint(in);
+    int topic = read_topic(in);
+    uint64_t from = read_uint(in), to = read_uint(in);
+    span reason = read_text(in);
+    if (!c->slow)
+        fail("reader %d lost %llu messages: it was told of a gap (%.*s)", c->number, (unsigned long long)(to - from),
+             (int)reason.size, reason.data);
+    if (to <= from) fail("a gap from %llu to %llu", (unsigned long long)from, (unsigned long long)to);
+    expect_offset(c, topic, from);
+    c->next[topic] = to + 1;
+    c->gaps++;
+    c->lost += to - from;
+}
+
+static _Noreturn void on_refusal(cursor *in, const char *what, bool with_kind_and_id) {
+    if (with_kind_and_id) skip(in, 2);
+    span code = read_text(in), text = read_text(in);
+    fail("%s: %.*s: %.*s", what, (int)code.size, code.data, (int)text.size, text.data);
+}
+
+static void on_raw(connection *c, const uint8_t *data, size_t size) {
+    check_size((span){data, size});
+    uint64_t number = get_u64(data + NUMBER_AT), publisher = number >> 40;
+    number &= (1ull << 40) - 1;
+    if (publisher >= (uint64_t)asked.publishers) fail("a message of an unknown publisher");
+    if (number != c->next[publisher])
+        fail("reader %d: message %llu of publisher %llu, expected %llu", c->number, (unsigned long long)number,
+             (unsigned long long)publisher, (unsigned long long)c->next[publisher]);
+    c->next[publisher]++;
+    sample_latency(c, data);
+    count(c, 1);
+}
+
+void on_message(connection *c, const uint8_t *data, size_t size) {
+    if (asked.mode == MODE_RAW) {
+        on_raw(c, data, size);
+        return;
+    }
+    cursor in = {data, data + size};
+    if (!read_array(&in)) fail("an empty frame");
+    switch (read_uint(&in)) {
+    case WELCOME: c->welcomed = true; return;
+    case SUBSCRIBED: on_subscribed(c, &in); return;
+    case DELIVERY: on_delivery(c, &in); return;
+    case ACK: on_acks(c, &in); return;
+    case GAP: on_gap(c, &in); return;
+    case MARK: c->marked = true; return;
+    case REFUSED: on_refusal(&in, "the broker refused a request", true);
+    case BYE: on_refusal(&in, "the broker said goodbye", false);
+    default: return; /* beats, and kinds of a later version */
+    }
+}

@@ -1,0 +1,174 @@
+"""The processes of a bench: servers and clients, each pinned to its core, and the load tool's figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+LOAD = HERE / "build" / "load"
+STARTING_S, STOPPING_S = 20.0, 10.0
+CONNECTIONS = 30_000  # the broker's cap per address: all readers come from one
+
+_CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
+
+Figures = dict[str, Any]
+
+
+class RunFailed(Exception):
+    """A process of the bench ended badly, or a message was lost: there are no figures. The text says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that listens."""
+
+    name: str
+    pid: int
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    def rss(self) -> int:
+        """Resident memory in bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) << 10
+
+
+def raise_limit_on_files() -> None:
+    """Children inherit it: a server with 5,000 connections needs as many descriptors."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextmanager
+def broker() -> Iterator[Server]:
+    """A Tickwire broker with its default settings, but for the cap on connections from one address."""
+    arguments = ["-m", "tickwire.server.cli", "serve", "--port", "0", "--connections-per-ip", str(CONNECTIONS)]
+    with _server("tickwire", arguments) as server:
+        yield server
+
+
+@contextmanager
+def broadcaster() -> Iterator[Server]:
+    """The plain aiohttp broadcaster."""
+    with _server("broadcaster", [str(HERE / "broadcaster.py"), "--port", "0"]) as server:
+        yield server
+
+
+def load(server: Server, *options: object, core: int = LOAD_CORE) -> Figures:
+    """Run the load tool to its end. Raises RunFailed with its sentence."""
+    with started_load(server, *options, core=core) as process:
+        return finished(process, f"load on {server.name}")
+
+
+@contextmanager
+def started_load(server: Server, *options: object, core: int = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
+    """The load tool while it runs: it prints one line of JSON."""
+    arguments = ["--port", server.port, "--server-pid", server.pid, "--json", *options]
+    with _started(core, [str(LOAD), *map(str, arguments)]) as process:
+        yield process
+
+
+@contextmanager
+def started_client(script: str, *arguments: object, core: int = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
+    """A Python client of this folder while it runs: it prints "ready", then one line of JSON."""
+    with _started(core, [sys.executable, str(HERE / script), *map(str, arguments)]) as process:
+        yield process
+
+
+def first_line(process: subprocess.Popen[str], what: str) -> str:
+    """Wait for a line of its output. Raises RunFailed where it ends before."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        finished(process, what)
+        raise RunFailed(f"{what} ended without a word")
+    return line.strip()
+
+
+def finished(process: subprocess.Popen[str], what: str, timeout: float = 180) -> Figures:
+    """The figures that it printed last. Raises RunFailed where it did not end well."""
+    try:
+        output, errors = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise RunFailed(f"{what} was not done after {timeout:.0f} s") from None
+    if process.returncode:
+        raise RunFailed(f"{what}: {_last_line(errors) or f'exit code {process.returncode}'}")
+    figures: Figures = json.loads(_last_line(output) or "{}")
+    return figures
+
+
+@contextmanager
+def _server(name: str, arguments: list[str]) -> Iterator[Server]:
+    with tempfile.TemporaryFile() as log:
+        with _on_core(SERVER_CORE):
+            process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log)
+        try:
+            yield Server(name, process.pid, _port_of(process, log.fileno(), name))
+        finally:
+            _stop(process)
+
+
+def _port_of(process: subprocess.Popen[bytes], log: int, name: str) -> int:
+    deadline = time.monotonic() + STARTING_S
+    while time.monotonic() < deadline:
+        said = os.pread(log, 1 << 16, 0).decode()
+        if found := re.search(r"listening on ws://\S+:(\d+)/ws", said):
+            return int(found[1])
+        if process.poll() is not None:
+            raise RunFailed(f"{name} did not start: {_last_line(said)}")
+        time.sleep(0.05)
+    raise RunFailed(f"{name} did not listen within {STARTING_S:.0f} s")
+
+
+@contextmanager
+def _started(core: int, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    with _on_core(core):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        _stop(process)
+        for pipe in (process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+@contextmanager
+def _on_core(core: int) -> Iterator[None]:
+    """What is started within inherits the core, so that its first instruction runs there already."""
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, _CORES)
+
+
+def _stop(process: subprocess.Popen[Any]) -> None:
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(STOPPING_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""

@@ -1,0 +1,49 @@
+"""The SDK as a reader: takes batches, decodes every message, checks the order, and says how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import uvloop
+
+from tickwire_client import connect
+
+TOPIC, CREDIT_TOPIC = "bench.0", "credit.bench"
+CREDIT = 1_024  # messages between two words to the load tool, which keeps so many in flight and no more
+WARMUP_S = 0.5
+
+
+async def read(url: str, seconds: float) -> None:
+    count = credited = counted_from = 0
+    start = cpu = 0.0
+    async with connect(url) as client, client.subscribe(TOPIC) as messages:
+        print("ready", flush=True)
+        async for batch in messages.batches():
+            # Each message is decoded and its number taken out; the comparison runs in C.
+            numbers = [message.data["n"] for message in batch]
+            if numbers != list(range(count, count + len(batch))):
+                sys.exit(f"expected messages {count} and up, got {numbers[0]} to {numbers[-1]}")
+            count += len(batch)
+            if count - credited >= CREDIT:
+                credited = count
+                client.publish_nowait(CREDIT_TOPIC, count)
+            now = time.monotonic()
+            if not start:
+                start, cpu, counted_from = now + WARMUP_S, 0.0, 0
+            elif not counted_from and now >= start:
+                start, cpu, counted_from = now, time.process_time(), count
+            elif counted_from and now >= start + seconds:
+                report(count - counted_from, now - start, time.process_time() - cpu)
+                return
+
+
+def report(messages: int, seconds: float, cpu: float) -> None:
+    figures = {"messages_per_s": messages / seconds, "seconds": seconds, "own_cpu_share": cpu / seconds}
+    print(json.dumps(figures), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(asyncio.wait_for(read(sys.argv[1], float(sys.argv[2])), 60))

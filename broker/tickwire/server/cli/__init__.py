@@ -1,0 +1,66 @@
+"""The command line: `tickwire serve | pub | sub | wire | demo`. A command imports what is heavy when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from tickwire import __version__
+
+from .demo import demo
+from .pub import pub
+from .serve import serve
+from .sub import sub
+from .wire import wire
+
+__all__ = ["main"]
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+class Commands(click.Group):
+    """The commands, in the order in which one needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read the output has enough (`| head`). The rest goes nowhere, or Python complains at its own exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="tickwire")
+def tickwire() -> None:
+    """A binary message broker for backends that push.
+
+    \b
+    In one terminal:    tickwire serve
+    in a second one:    tickwire sub 'prices.*'
+    in a third one:     tickwire pub prices.AAPL '{"bid": 187.2}'
+
+    Or see it all at once: tickwire demo
+    """
+
+
+for _command in (serve, pub, sub, wire, demo):
+    tickwire.add_command(_command)
+
+
+def main() -> None:
+    """The entry point: ends the process with 0, 1 (refused or lost), 2 (usage) or 130 (Ctrl-C)."""
+    try:
+        code = tickwire.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    sys.exit(code)

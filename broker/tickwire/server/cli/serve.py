@@ -1,0 +1,99 @@
+"""`tickwire serve`: a broker in the foreground. Its flags are the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..settings import SETTINGS, Setting, Settings, SettingsError
+from .client import Mistake, note
+
+
+class SettingsCommand(click.Command):
+    """A command with a flag for every setting, shown in their groups."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [_flag(setting) for setting in SETTINGS.values()]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {"Options": []}
+        for parameter in self.get_params(ctx):
+            setting = SETTINGS.get(parameter.name or "")
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(setting.group if setting else "Options", []).append(record)
+        groups = {name: groups[name] for name in (*list(groups)[1:], "Options")}
+        for name, records in groups.items():
+            with formatter.section(name):
+                formatter.write_dl(records)
+
+
+def _flag(setting: Setting) -> click.Option:
+    help = f"{setting.help}  [{setting.show(setting.default)}]"
+    if isinstance(setting.default, bool):
+        return click.Option([f"{setting.flag}/--no-{setting.flag[2:]}"], default=None, help=help)
+    # Texts, whatever they are of: Settings.load reads flags, variables and files alike.
+    return click.Option([setting.flag], metavar=setting.metavar, help=help)
+
+
+@click.command(cls=SettingsCommand, short_help="Run a broker.")
+@click.option("--config", metavar="FILE", envvar="TICKWIRE_CONFIG", help="Read settings from this TOML file.")
+def serve(config: str | None, **flags: Any) -> int:
+    """Run a broker until Ctrl-C or SIGTERM.
+
+    Every flag is also a variable (--retain-bytes is TICKWIRE_RETAIN_BYTES) and a key of the file (retain_bytes).
+    Flags win over variables, which win over the file. Sizes may be written 4 MiB, durations 60s or 500ms.
+    """
+    try:
+        settings = Settings.load(config, flags=flags)
+    except SettingsError as error:
+        raise Mistake(str(error)) from None
+    return _run(settings)
+
+
+def _run(settings: Settings) -> int:
+    from .. import logs
+    from ..broker import Broker
+    from ..open_files import raise_open_files
+
+    logs.configure(settings.log_level, settings.log_format)
+    raise_open_files()
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
+            runner.run(Broker(settings).run(_ready))
+    except OSError as error:
+        note(_cannot_listen(settings, error))
+        return 1
+    return 0
+
+
+def _ready(url: str) -> None:
+    click.echo(f"listening on {url}")
+    sys.stdout.flush()
+
+
+def _cannot_listen(settings: Settings, error: OSError) -> str:
+    where = f"cannot listen on {settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: the address is in use; stop what uses it, or choose another with --port (0 picks a free one)"
+    if error.errno == errno.EACCES:
+        return f"{where}: ports below 1024 need root; choose another with --port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this machine has no such address; choose another with --host (0.0.0.0 is all it has)"
+    return f"{where}: {error.strerror or error}"
+
+
+def _loop_factory(settings: Settings) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if not settings.uvloop:
+        return None
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,67 @@
+"""A batch: messages of any topics in one frame, accepted or refused as a whole, with one acknowledgment."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from tickwire.wire.limits import BYTES, MSGPACK
+
+from .errors import TickwireError
+from .messages import Receipt
+from .payloads import pack
+from .publishes import Entry, check_topic
+
+
+class Missing:
+    """No data was given; None is data."""
+
+    def __repr__(self) -> str:
+        return "<missing>"
+
+
+MISSING = Missing()
+
+
+def encoded(data: object, payload: bytes | None) -> tuple[bytes, int]:
+    """The bytes to publish and their format. Raises TypeError where there is not exactly one of the two."""
+    if payload is None:
+        if data is MISSING:
+            raise TypeError("what is to be published? give data, or payload= with bytes")
+        return pack(data), MSGPACK
+    if data is not MISSING:
+        raise TypeError("give data or payload=, not both")
+    if not isinstance(payload, (bytes, bytearray, memoryview)):
+        raise TypeError(f"payload must be bytes, not {type(payload).__name__}; as data it would be encoded")
+    return bytes(payload), BYTES
+
+
+class Batch:
+    """Published on leaving `async with`, unless an exception left it; `receipts` are there afterwards."""
+
+    def __init__(self, publish: Callable[[list[Entry]], Awaitable[None]]) -> None:
+        self._publish = publish
+        self._entries: list[Entry] = []
+        self._sent = False
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
+        """Add a message. Raises Refused where the topic breaks the grammar."""
+        if self._sent:
+            raise TickwireError("this batch was published already; begin another one")
+        check_topic(topic)
+        self._entries.append(Entry(topic, *encoded(data, payload)))
+
+    @property
+    def receipts(self) -> list[Receipt]:
+        """One for each message, in the order they were added; empty until the batch is acknowledged."""
+        return [entry.outcome for entry in self._entries if isinstance(entry.outcome, Receipt)]
+
+    async def __aenter__(self) -> Batch:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._sent = True
+        if kind is None and self._entries:
+            await self._publish(self._entries)

@@ -1,0 +1,261 @@
+"""Keeps a session connected: opens links one after another, and moves frames between link and session meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+
+from .addresses import Addresses, advice
+from .backoff import Backoff
+from .errors import ConnectionLost, Refused, TickwireError, WireError
+from .feed import Feed
+from .link import HttpRefused, Link, open_link
+from .session import Session
+
+log = logging.getLogger("tickwire_client")
+
+HANDSHAKE_TIMEOUT = 10.0  # seconds for the WebSocket and the welcome
+_LEAVING_TIMEOUT = 2.0
+_TURN_BYTES = 256 << 10  # sent before others get their turn of the loop
+# What a broker says before the welcome and will say again: coming back would not help.
+_FINAL_CODES = {"version_unsupported", "subprotocol_required", "unauthorized", "forbidden"}
+
+OnState = Callable[[str, str], None]
+
+
+class Connection:
+    """The states are "connecting", "connected", "reconnecting" and "closed"; `on_state` is called with each and why."""
+
+    def __init__(
+        self, session: Session, addresses: Addresses, *, compress: bool, reconnect: bool, on_state: OnState | None
+    ) -> None:
+        self.state = "connecting"
+        self._session, self._addresses = session, addresses
+        self._compress, self._reconnect, self._on_state = compress, reconnect, on_state
+        self._backoff = Backoff()
+        self._wanted = asyncio.Event()
+        self._full: set[Feed] = set()
+        self._room = asyncio.Event()
+        self._heard = 0.0
+        self._paused = False
+        self._leaving = False
+        self._link: Link | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect for the first time, trying each address once. Raises what the last one failed with."""
+        self._say("connecting", self._addresses.current)
+        for attempt in range(len(self._addresses.urls)):
+            try:
+                link = await self._open()
+            except TickwireError as error:
+                if attempt == len(self._addresses.urls) - 1:
+                    self._say("closed", str(error))
+                    raise
+                self._addresses.rotate()
+            else:
+                self._task = asyncio.create_task(self._run(link), name="tickwire client")
+                return
+
+    def send_soon(self) -> None:
+        """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
+        self._wanted.set()
+
+    def hold(self, feed: Feed) -> None:
+        """Stop reading until the feed has room again."""
+        self._full.add(feed)
+        self._room.clear()
+
+    def release(self, feed: Feed) -> None:
+        self._full.discard(feed)
+        if not self._full:
+            self._room.set()
+
+    async def close(self, text: str) -> None:
+        """Say goodbye and close the link, within a bounded time."""
+        self._leaving = True
+        link, self._link = self._link, None
+        if link is not None:
+            try:
+                async with asyncio.timeout(_LEAVING_TIMEOUT):
+                    self._session.bye(text)
+                    for frame in self._session.frames():
+                        await link.send(frame)
+                    await link.close()
+            except (TimeoutError, ConnectionLost):
+                pass
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self.state != "closed":
+            self._say("closed", text)
+
+    def _say(self, state: str, detail: str) -> None:
+        self.state = state
+        if self._on_state is not None:
+            try:
+                self._on_state(state, detail)
+            except Exception:
+                log.exception("on_state raised")
+
+    # One link after another.
+
+    async def _run(self, link: Link) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                began = loop.time()
+                why = await self._serve(link)
+                goodbye = self._session.goodbye
+                self._session.closed()
+                if self._leaving:
+                    return
+                self._backoff.connected(loop.time() - began)
+                if not self._reconnect:
+                    raise ConnectionLost(f"the connection to {self._addresses.current} went: {why}")
+                if goodbye is not None:
+                    self._addresses.rotate()
+                link = await self._open_again(why, ((goodbye and goodbye.retry_after_ms) or 0) / 1000)
+        except Exception as error:
+            if not isinstance(error, TickwireError):
+                log.exception("the client came to an end by a fault of its own")
+                error = ConnectionLost(f"the client came to an end by a fault of its own: {error!r}")
+            self._session.give_up(error, error)
+            self._say("closed", str(error))
+
+    async def _open_again(self, why: str, at_least: float) -> Link:
+        """The next link, however long it takes. Raises Refused where coming back would not help."""
+        while True:
+            wait = self._backoff.next(at_least)
+            log.info("reconnecting to %s in %.1f s: %s", self._addresses.current, wait, why)
+            self._say("reconnecting", why)
+            await asyncio.sleep(wait)
+            try:
+                return await self._open()
+            except Refused as error:
+                if error.code in _FINAL_CODES:
+                    raise
+                why, at_least = str(error), _retry_after(error)
+            except TickwireError as error:
+                why, at_least = str(error), 0.0
+            self._addresses.rotate()
+
+    async def _open(self) -> Link:
+        """A link on which the broker has said welcome."""
+        url = self._addresses.current
+        link: Link | None = None
+        try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
+                link = await open_link(url, compress=self._compress)
+                await self._greet(link)
+            self._link = link
+            self._say("connected", url)
+            return link
+        except BaseException as error:
+            self._session.closed()
+            if link is not None:
+                await link.abort()
+            if isinstance(error, TimeoutError):
+                text = f"{url} did not answer within {HANDSHAKE_TIMEOUT:g} s; {advice(url)}"
+                raise ConnectionLost(text) from None
+            raise
+
+    async def _greet(self, link: Link) -> None:
+        session = self._session
+        await link.send(session.opened())
+        for frame in session.frames():
+            await link.send(frame)
+        while session.welcome is None:
+            answer = await link.receive()
+            if answer is not None:
+                session.receive(answer)
+            elif session.goodbye is not None:
+                goodbye = session.goodbye
+                raise Refused(goodbye.code, goodbye.text, {"retry_after_ms": goodbye.retry_after_ms or 0})
+            else:
+                raise ConnectionLost(f"{self._addresses.current} {link.why} before it said welcome")
+
+    # One link, while it is good.
+
+    async def _serve(self, link: Link) -> str:
+        """Move frames until the link is of no use any more, and say why."""
+        self._heard = asyncio.get_running_loop().time()
+        self._wanted.set()
+        tasks = [asyncio.create_task(step(link)) for step in (self._receive, self._send, self._keep)]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._link, self._paused = None, False
+            await link.abort()
+
+    async def _receive(self, link: Link) -> str:
+        session, loop = self._session, asyncio.get_running_loop()
+        try:
+            while (frame := await link.receive()) is not None:
+                self._heard = loop.time()
+                session.receive(frame)
+                if session.outbox:
+                    self._wanted.set()  # what was refused together goes again one by one
+                if self._full:
+                    await self._wait_for_room()
+        except WireError as error:
+            log.error("the broker at %s broke the protocol: %s", self._addresses.current, error)
+            return f"the broker broke the protocol: {error}"
+        return link.why if session.goodbye is None else session.goodbye.text
+
+    async def _wait_for_room(self) -> None:
+        """The application is slow: nothing is read, so TCP slows the broker, until there is room."""
+        self._paused = True
+        await self._room.wait()
+        self._paused = False
+        self._heard = asyncio.get_running_loop().time()
+
+    async def _send(self, link: Link) -> str:
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                turn = 0
+                for frame in self._session.frames():
+                    await link.send(frame)
+                    turn += len(frame)
+                    if turn >= _TURN_BYTES:
+                        await asyncio.sleep(0)
+                        turn = 0
+        except ConnectionLost as error:
+            # The broker's last words may still be unread; they say more than a failed write.
+            await asyncio.sleep(1.0)
+            return str(error)
+
+    async def _keep(self, link: Link) -> str:
+        """Beat, whether the application reads or not; and watch that the broker does too, while it can be heard."""
+        limits, loop = self._session.limits, asyncio.get_running_loop()
+        every, deadline = limits.beat_ms / 1000, limits.deadline_ms / 1000
+        next_beat = loop.time() + every
+        while True:
+            silent_at = math.inf if self._paused else self._heard + deadline
+            due = min(next_beat, silent_at)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            now = loop.time()
+            if now >= next_beat:
+                next_beat = now + every
+                self._session.beat(time.time_ns() // 1000)
+                self._wanted.set()
+            # Where this timer itself is late, the application held the loop, and nothing could be heard.
+            if now - due > min(1.0, deadline / 4):
+                self._heard = max(self._heard, now - deadline / 2)
+            elif not self._paused and now - self._heard >= deadline:
+                return f"nothing was heard for {deadline:g} s"
+
+
+def _retry_after(error: Refused) -> float:
+    if isinstance(error, HttpRefused):
+        return error.retry_after
+    return float(error.details.get("retry_after_ms") or 0) / 1000

@@ -1,0 +1,24 @@
+"""What the broker takes, as its welcome says."""
+
+from __future__ import annotations
+
+from tickwire.wire import limits as protocol
+
+
+class Limits:
+    """The limits of the last welcome; before the first one, those of a broker with nothing configured."""
+
+    __slots__ = ("beat_ms", "deadline_ms", "frame_bytes", "frame_messages", "payload_bytes")
+
+    def __init__(self, said: dict[str, int] | None = None) -> None:
+        said = said or {}
+        self.payload_bytes = _said(said, "payload_bytes", protocol.PAYLOAD_BYTES)
+        self.frame_bytes = _said(said, "frame_bytes", protocol.FRAME_BYTES)
+        self.frame_messages = _said(said, "frame_messages", protocol.FRAME_MESSAGES)
+        self.beat_ms = _said(said, "beat_ms", 20_000)
+        self.deadline_ms = _said(said, "deadline_ms", 50_000)
+
+
+def _said(said: dict[str, int], name: str, default: int) -> int:
+    value = said.get(name)
+    return value if type(value) is int and value > 0 else default

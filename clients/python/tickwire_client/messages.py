@@ -1,0 +1,121 @@
+"""What a reader gets: messages, and gaps where messages are missing. What a publisher gets: receipts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tickwire.wire.limits import BYTES
+
+from .payloads import unpack, unpack_together
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Where an acknowledged message stands: a position is one message for ever."""
+
+    topic: str
+    epoch: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The offsets [start, end) of a topic will not come, and why (`tickwire.wire.codes` lists the reasons).
+
+    `start` or `end` is None where it is not known; `topic` is then the pattern of the subscription if not even that is.
+    """
+
+    topic: str
+    epoch: int
+    start: int | None
+    end: int | None
+    reason: str
+
+    @property
+    def count(self) -> int | None:
+        """How many messages are missing, where that is known."""
+        return None if self.start is None or self.end is None else self.end - self.start
+
+
+class Section:
+    """A run of messages of one topic with consecutive offsets, as it came; shared by all subscriptions that match."""
+
+    __slots__ = ("_values", "epoch", "first", "format", "payloads", "time_us", "topic")
+
+    def __init__(self, topic: str, epoch: int, first: int, time_us: int, payloads: list[bytes], format: int) -> None:
+        self.topic, self.epoch, self.first = topic, epoch, first
+        self.time_us, self.payloads, self.format = time_us, payloads, format
+        self._values: list[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+    def __repr__(self) -> str:
+        return f"Section({self.topic!r}, {self.first}..{self.first + len(self.payloads) - 1})"
+
+    def since(self, offset: int) -> Section:
+        """What remains of it from an offset inside it."""
+        payloads = self.payloads[offset - self.first :]
+        return Section(self.topic, self.epoch, offset, self.time_us, payloads, self.format)
+
+    def messages(self) -> list[Message]:
+        """Its messages; nothing is decoded yet."""
+        return [Message(self, index) for index in range(len(self.payloads))]
+
+    def value(self, index: int) -> Any:
+        """The data of one message. All are decoded when the first is wanted: together they cost a fraction."""
+        if self._values is None:
+            if self.format == BYTES:
+                self._values = self.payloads
+            else:
+                # An empty list where one of them is not what it should be: the others are still good one at a time.
+                self._values = unpack_together(self.payloads) or []
+        return self._values[index] if self._values else unpack(self.payloads[index])
+
+
+class Message:
+    """One message. `data` is decoded when it is read."""
+
+    __slots__ = ("_index", "_section")
+
+    def __init__(self, section: Section, index: int) -> None:
+        self._section = section
+        self._index = index
+
+    @property
+    def topic(self) -> str:
+        return self._section.topic
+
+    @property
+    def data(self) -> Any:
+        """What was published: any msgpack value, or bytes where `payload=` was. Read again, it is the same or equal.
+
+        Raises WireError where the payload is not one msgpack object within the bounds of `payloads`.
+        """
+        section = self._section
+        values = section._values
+        return values[self._index] if values else section.value(self._index)
+
+    @property
+    def payload(self) -> bytes:
+        """The bytes as they were sent."""
+        return self._section.payloads[self._index]
+
+    @property
+    def offset(self) -> int:
+        return self._section.first + self._index
+
+    @property
+    def epoch(self) -> int:
+        return self._section.epoch
+
+    @property
+    def time(self) -> float:
+        """When the broker accepted it, by the broker's clock, in seconds since 1970-01-01 UTC."""
+        return self._section.time_us / 1e6
+
+    def __repr__(self) -> str:
+        payload = self.payload
+        shown = repr(payload) if len(payload) <= 32 else f"{payload[:29]!r}..."
+        return f"Message({self.topic!r}, offset={self.offset}, payload={shown})"

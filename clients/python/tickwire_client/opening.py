@@ -1,0 +1,43 @@
+"""What `connect` and `subscribe` give: await it, or enter it with `async with`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Awaitable, Callable, Generator
+from types import TracebackType
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+T = TypeVar("T", bound=Closable)
+
+
+class Opening(Generic[T]):
+    """Something that opens when it is awaited or entered. Left alone it does nothing, and warns."""
+
+    def __init__(self, what: str, open: Callable[[], Awaitable[T]]) -> None:
+        self._what, self._open = what, open
+        self._used = False
+        self._opened: T | None = None
+
+    def __await__(self) -> Generator[Any, None, T]:
+        self._used = True
+        return self._open().__await__()
+
+    async def __aenter__(self) -> T:
+        self._opened = opened = await self
+        return opened
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._opened is not None:
+            await self._opened.close()
+
+    def __del__(self) -> None:
+        if not self._used:
+            text = f"{self._what} was never awaited or entered with 'async with': nothing happened"
+            warnings.warn(text, RuntimeWarning, stacklevel=2, source=self)

@@ -1,0 +1,227 @@
+"""Publishes on their way to a frame: those nobody waits for, those joined from one turn, batches and barriers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from tickwire.wire import topics
+from tickwire.wire.encode import encode_runs
+from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
+from tickwire.wire.limits import MSGPACK
+
+from .errors import Refused, TickwireError
+from .limits import Limits
+from .messages import Receipt
+
+# Publishes are joined into frames of this size: enough that a frame's own cost is nothing, and small enough that the
+# broker takes one in while the next is written.
+JOINED_BYTES = 128 << 10
+MESSAGE_BYTES = 5  # the longest msgpack header of a payload
+RUN_BYTES = 300  # the most that a run costs beside its payloads: its topic and headers
+
+
+class Run:
+    """Payloads for one topic and of one format, in order."""
+
+    __slots__ = ("format", "payloads", "sent", "topic")
+
+    def __init__(self, topic: str, format: int) -> None:
+        self.topic, self.format = topic, format
+        self.payloads: list[bytes] = []
+        self.sent = 0  # how many of them are in frames already
+
+    def elements(self, payloads: list[bytes]) -> list[Any]:
+        return [self.topic, payloads] if self.format == MSGPACK else [self.topic, payloads, {"format": self.format}]
+
+
+class Posts:
+    """What `publish_nowait` was given. It may be split anywhere; each topic's messages keep their order."""
+
+    __slots__ = ("latest", "runs")
+
+    def __init__(self) -> None:
+        self.runs: deque[Run] = deque()
+        self.latest: dict[str, Run] = {}  # the run that a topic's next message may join
+
+    def add(self, topic: str, payload: bytes, format: int) -> None:
+        run = self.latest.get(topic)
+        if run is None or run.format != format:
+            run = self.latest[topic] = Run(topic, format)
+            self.runs.append(run)
+        run.payloads.append(payload)
+
+    def take(self, limits: Limits) -> tuple[bytes, int, int]:
+        """The next frame, how many bytes of payload are in it, and how many payloads."""
+        room, count = min(JOINED_BYTES, limits.frame_bytes) - RUN_BYTES, limits.frame_messages
+        elements: list[list[Any]] = []
+        taken, left = 0, count
+        while self.runs and left:
+            run = self.runs[0]
+            payloads = run.payloads[run.sent : run.sent + left]
+            size, cost = _cost(payloads)
+            if cost > room:
+                # At least one goes, however large it is: it was checked when it was given.
+                payloads = _fitting(payloads, room) or (payloads[:1] if not elements else [])
+                size, cost = _cost(payloads)
+            if not payloads:
+                break
+            elements.append(run.elements(payloads))
+            taken, room, left = taken + size, room - cost, left - len(payloads)
+            run.sent += len(payloads)
+            if run.sent < len(run.payloads):
+                if run.sent * 2 >= len(run.payloads):
+                    del run.payloads[: run.sent]
+                    run.sent = 0
+                break
+            self._finish(run)
+        return encode_runs(None, elements), taken, count - left
+
+    def _finish(self, run: Run) -> None:
+        self.runs.popleft()
+        if self.latest.get(run.topic) is run:
+            del self.latest[run.topic]
+
+
+def _cost(payloads: list[bytes]) -> tuple[int, int]:
+    """Bytes of payload, and at most how many a run of them takes in a frame."""
+    size = sum(map(len, payloads))
+    return size, size + MESSAGE_BYTES * len(payloads) + RUN_BYTES
+
+
+def _fitting(payloads: list[bytes], room: int) -> list[bytes]:
+    """As many payloads as there is room for in one more run."""
+    room -= RUN_BYTES
+    for index, payload in enumerate(payloads):
+        room -= len(payload) + MESSAGE_BYTES
+        if room < 0:
+            return payloads[:index]
+    return payloads
+
+
+class Entry:
+    """One message to be acknowledged. `done`, if anybody waits, is called once: with a receipt or what went wrong."""
+
+    __slots__ = ("done", "format", "outcome", "payload", "sent", "topic")
+
+    def __init__(
+        self,
+        topic: str,
+        payload: bytes,
+        format: int,
+        done: Callable[[Receipt | TickwireError], None] | None = None,
+    ) -> None:
+        self.topic, self.payload, self.format = topic, payload, format
+        self.done = done
+        self.sent = False
+        self.outcome: Receipt | TickwireError | None = None
+
+    def settle(self, outcome: Receipt | TickwireError) -> None:
+        self.outcome = outcome
+        done, self.done = self.done, None
+        if done is not None:
+            done(outcome)
+
+    def abandon(self) -> bool:
+        """Nobody waits any more, and if it was not sent it never is. Returns whether it was sent."""
+        self.done = None
+        return self.sent
+
+
+class Errand:
+    """Messages that share a PUBLISH frame which asks for an acknowledgment."""
+
+    def __init__(self, entries: list[Entry]) -> None:
+        self.entries = entries
+        self.sent = False
+        self._runs: list[list[Entry]] = []
+
+    @property
+    def wanted(self) -> bool:
+        return any(entry.done is not None for entry in self.entries)
+
+    def encode(self, id: int) -> bytes:
+        self.sent = True
+        latest: dict[str, list[Entry]] = {}
+        for entry in self.entries:
+            entry.sent = True
+            run = latest.get(entry.topic)
+            if run is None or run[0].format != entry.format:
+                run = latest[entry.topic] = []
+                self._runs.append(run)
+            run.append(entry)
+        return encode_runs(id, [_elements(run) for run in self._runs])
+
+    def acknowledged(self, epoch: int, offsets: Sequence[int]) -> None:
+        """Each run got its first offset. Raises ValueError where there are more or fewer of them than runs."""
+        for first, run in zip(offsets, self._runs, strict=True):
+            for index, entry in enumerate(run):
+                entry.settle(Receipt(entry.topic, epoch, first + index))
+
+    def failed(self, error: TickwireError) -> None:
+        for entry in self.entries:
+            entry.settle(error)
+
+
+def _elements(run: list[Entry]) -> list[Any]:
+    payloads = [entry.payload for entry in run]
+    first = run[0]
+    return [first.topic, payloads] if first.format == MSGPACK else [first.topic, payloads, {"format": first.format}]
+
+
+class Whole(Errand):
+    """Messages that are accepted or refused as a whole: a batch; or none at all: a barrier."""
+
+    def __init__(self, entries: list[Entry], done: Callable[[TickwireError | None], None]) -> None:
+        super().__init__(entries)
+        self.done: Callable[[TickwireError | None], None] | None = done
+
+    @property
+    def wanted(self) -> bool:
+        return self.done is not None
+
+    def acknowledged(self, epoch: int, offsets: Sequence[int]) -> None:
+        super().acknowledged(epoch, offsets)
+        self._settle(None)
+
+    def failed(self, error: TickwireError) -> None:
+        self._settle(error)
+
+    def abandon(self) -> bool:
+        """Nobody waits any more, and if it was not sent it never is. Returns whether it was sent."""
+        self.done = None
+        return self.sent
+
+    def _settle(self, error: TickwireError | None) -> None:
+        done, self.done = self.done, None
+        if done is not None:
+            done(error)
+
+
+@lru_cache(maxsize=1 << 16)
+def check_topic(topic: str) -> None:
+    """Raise Refused unless a client may publish to this topic."""
+    topics.check_topic(topic)
+    if topics.is_reserved(topic):
+        raise Refused("reserved_topic", f"topic {topic!r} starts with '$': it belongs to the broker")
+
+
+def check_payload(payload: bytes, limits: Limits) -> None:
+    """Raise Refused where the broker takes none as large as this."""
+    if len(payload) > limits.payload_bytes:
+        raise PayloadTooLarge(len(payload), limits.payload_bytes)
+
+
+def check_batch(entries: list[Entry], limits: Limits) -> None:
+    """Raise Refused, with the limit's name, where these are more than one frame holds."""
+    if len(entries) > limits.frame_messages:
+        raise TooManyMessages(len(entries), limits.frame_messages)
+    for entry in entries:
+        check_payload(entry.payload, limits)
+    size = sum(len(entry.payload) + MESSAGE_BYTES for entry in entries)
+    size += RUN_BYTES * len({entry.topic for entry in entries})
+    if size > limits.frame_bytes:
+        text = f"batch of about {size} bytes exceeds the limit frame_bytes of {limits.frame_bytes}"
+        raise Refused("frame_too_large", text, {"size": size, "limit": limits.frame_bytes})

@@ -1,0 +1,163 @@
+"""A subscription as the application has it: iterate over messages, or over batches of them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Generic, TypeVar, cast
+
+from .connection import Connection
+from .feed import Feed, Item
+from .messages import Gap, Message
+from .session import Session
+
+log = logging.getLogger("tickwire_client")
+
+# Messages in a list of `batches()`, not counting the rest of a section: some milliseconds of work for a fast reader.
+BATCH_MESSAGES = 1_024
+# A reader that never waits gives the loop a turn this often, so that beats are sent and other tasks live (seconds).
+_TURN = 0.005
+
+GAP_WARNING = "%s: messages are missing: %r (said once; on_gap= or gaps=True tell of each)"
+
+OnGap = Callable[[Gap], Awaitable[None] | None]
+T = TypeVar("T", bound=Message | Gap)
+
+
+class Subscription(Generic[T]):
+    """`async for message in subscription`, or `async for messages in subscription.batches()`.
+
+    Iterating ends when the subscription or the client is closed. It raises Refused where the broker would not have the
+    subscription back after a reconnection, and ConnectionLost where the client was told not to reconnect.
+    """
+
+    def __init__(
+        self, feed: Feed, session: Session, connection: Connection, *, waits: bool, gaps: bool, on_gap: OnGap | None
+    ) -> None:
+        self._feed, self._session, self._connection = feed, session, connection
+        self._waits, self._gaps, self._on_gap = waits, gaps, on_gap
+        self._news = asyncio.Event()
+        self._items: deque[Item] = deque()  # taken from the feed and not handed out
+        self._messages: Iterator[T] = iter(())
+        self._turn_ends = 0.0
+        self._closed = False
+        self._warned = False
+        feed.wake = self._wake
+
+    @property
+    def pattern(self) -> str:
+        return self._feed.pattern
+
+    @property
+    def lost(self) -> int:
+        """How many messages are known to be missing: in gaps of known size, handed out or on their way."""
+        return self._feed.lost
+
+    async def close(self) -> None:
+        """Want no more of it. What was not handed out is dropped."""
+        if not self._closed:
+            self._closed = True
+            self._items.clear()
+            self._messages = iter(())
+            self._session.unsubscribe(self._feed)
+            self._connection.release(self._feed)
+            self._connection.send_soon()
+
+    async def __aenter__(self) -> Subscription[T]:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    def __aiter__(self) -> Subscription[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if time.monotonic() > self._turn_ends:
+            await asyncio.sleep(0)
+            self._turn_ends = time.monotonic() + _TURN
+        while True:
+            for message in self._messages:
+                return message
+            self._messages = iter(await self._next_batch())
+
+    def batches(self) -> Batches[T]:
+        """Lists of messages, never empty, as many at a time as there are: the fast way.
+
+        With `gaps=True` they hold the gaps too, in their places. Otherwise a list ends where a gap is, and `on_gap` is
+        called before the next one is handed out.
+        """
+        return Batches(self)
+
+    async def next_batch(self) -> list[T]:
+        """The next list of `batches()`. Raises StopAsyncIteration where there will be none."""
+        rest = list(self._messages)  # of a list that `async for message` had begun
+        return rest or await self._next_batch()
+
+    async def _next_batch(self) -> list[T]:
+        # Cancelled while it waits, it has taken nothing: `wait_for` around it loses no message.
+        batch: list[Message | Gap] = []
+        while not batch:
+            await self._wait_for_items()
+            while self._items:
+                item = self._items[0]
+                if not isinstance(item, Gap):
+                    batch += item.messages()
+                elif self._gaps:
+                    batch.append(item)
+                elif batch:
+                    break  # it is told of when what stands before it was handled
+                else:
+                    await self._tell(item)
+                if self._items:
+                    self._items.popleft()
+        return cast(list[T], batch)
+
+    async def _wait_for_items(self) -> None:
+        """Take what has come. The loop gets a turn in any case, or a reader that is never idle would hold it."""
+        await asyncio.sleep(0)
+        while not self._items:
+            if self._closed:
+                raise StopAsyncIteration
+            feed = self._feed
+            self._items.extend(feed.take(BATCH_MESSAGES))
+            if feed.half_empty:
+                self._connection.release(feed)
+            if not self._items:
+                if feed.ended:
+                    raise feed.error or StopAsyncIteration
+                self._news.clear()
+                await self._news.wait()
+
+    async def _tell(self, gap: Gap) -> None:
+        if self._on_gap is not None:
+            answer = self._on_gap(gap)
+            if inspect.isawaitable(answer):
+                await answer
+        elif not self._warned:
+            self._warned = True
+            log.warning(
+                "%s: messages are missing: %r (said once; on_gap= or gaps=True tell of each)", self.pattern, gap
+            )
+
+    def _wake(self) -> None:
+        self._news.set()
+        if self._waits and self._feed.full and not self._closed:
+            self._connection.hold(self._feed)
+
+
+class Batches(Generic[T]):
+    """The lists of a subscription."""
+
+    def __init__(self, subscription: Subscription[T]) -> None:
+        self._subscription = subscription
+
+    def __aiter__(self) -> Batches[T]:
+        return self
+
+    async def __anext__(self) -> list[T]:
+        return await self._subscription.next_batch()

@@ -1,0 +1,274 @@
+"""The same verbs for scripts without asyncio: an event loop in a thread of its own does the work.
+
+    from tickwire_client.sync import connect
+
+    with connect("ws://127.0.0.1:8765") as client:
+        for message in client.subscribe("prices.*"):
+            print(message.topic, message.data)
+
+A slow script never stops the heartbeat. `on_gap` is called in the script's thread, `on_state` and `on_refused` in the
+loop's. One client may be used by several threads, one subscription by one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from typing import Any, Generic, Literal, TypeVar, cast, overload
+
+from . import client as aio
+from .batch import MISSING, encoded
+from .batch import Batch as AsyncBatch
+from .client import BUFFERED_BYTES, OnFull
+from .connection import OnState
+from .errors import BufferFull, ConnectionLost, Refused
+from .loop_thread import LoopThread
+from .messages import Gap, Message, Receipt
+from .publishes import MESSAGE_BYTES, Entry, check_payload, check_topic
+from .subscription import Subscription as AsyncSubscription
+
+log = logging.getLogger("tickwire_client")
+
+OnGap = Callable[[Gap], object]
+R = TypeVar("R")
+T = TypeVar("T", bound=Message | Gap)
+
+
+def connect(
+    url: str | Iterable[str] = "ws://127.0.0.1:8765",
+    *,
+    token: str | None = None,
+    name: str | None = None,
+    compress: bool = True,
+    timeout: float = 30.0,
+    reconnect: bool = True,
+    on_state: OnState | None = None,
+    on_refused: Callable[[Refused], None] | None = None,
+) -> Client:
+    """A connected client; close it, or use it in a `with` block. All that `tickwire_client.connect` says holds here."""
+    opening = aio.connect(
+        url,
+        token=token,
+        name=name,
+        compress=compress,
+        timeout=timeout,
+        reconnect=reconnect,
+        on_state=on_state,
+        on_refused=on_refused,
+    )
+    loop = LoopThread()
+
+    async def open() -> aio.Client:
+        return await opening
+
+    try:
+        return Client(loop, loop.run(open()))
+    except BaseException:
+        loop.stop()
+        raise
+
+
+class Client:
+    """A client whose calls wait. Made by `connect`."""
+
+    def __init__(self, loop: LoopThread, client: aio.Client) -> None:
+        self._loop, self._client = loop, client
+        self._posts: deque[tuple[str, bytes, int]] = deque()
+        self._posted = 0  # bytes in it
+        self._moving = False
+        self._lock = threading.Lock()
+
+    @property
+    def state(self) -> str:
+        return self._client.state
+
+    def publish(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> Receipt:
+        """Publish and wait for the broker's acknowledgment. Raises Refused, ConnectionLost or OutcomeUnknown."""
+        return self._loop.run(self._client.publish(topic, data, payload=payload))
+
+    def publish_nowait(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
+        """Publish without waiting, at most once. Raises BufferFull while 8 MiB wait: then call `client.flush()`."""
+        body, format = encoded(data, payload)
+        check_topic(topic)
+        session = self._client._session
+        check_payload(body, session.limits)
+        if self.state == "closed":
+            raise ConnectionLost("the client is closed; connect() makes another one")
+        with self._lock:
+            if self._posted + session.outbox.bytes + len(body) > BUFFERED_BYTES:
+                raise BufferFull(BUFFERED_BYTES)
+            self._posts.append((topic, body, format))
+            self._posted += len(body) + MESSAGE_BYTES
+            if self._moving:
+                return
+            self._moving = True
+        self._loop.call(self._move_posts)
+
+    def _move_posts(self) -> None:
+        with self._lock:
+            posts, self._posts = self._posts, deque()
+            self._posted, self._moving = 0, False
+        outbox = self._client._session.outbox
+        for topic, body, format in posts:
+            outbox.post(topic, body, format)
+        self._client._connection.send_soon()
+
+    def batch(self) -> Batch:
+        """Messages that are published together on leaving `with client.batch() as batch`."""
+        return Batch(self._loop, self._client._publish_batch)
+
+    def flush(self) -> None:
+        """Send what is buffered and wait until the broker has acted on all of it."""
+        self._loop.run(self._client.flush())
+
+    @overload
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        gaps: Literal[False] = False,
+        on_gap: OnGap | None = None,
+        on_full: OnFull = "wait",
+        max_buffered: int = 65_536,
+        max_buffered_bytes: int = 16 << 20,
+    ) -> Subscription[Message]: ...
+
+    @overload
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        gaps: Literal[True],
+        on_gap: OnGap | None = None,
+        on_full: OnFull = "wait",
+        max_buffered: int = 65_536,
+        max_buffered_bytes: int = 16 << 20,
+    ) -> Subscription[Message | Gap]: ...
+
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        gaps: bool = False,
+        on_gap: OnGap | None = None,
+        on_full: OnFull = "wait",
+        max_buffered: int = 65_536,
+        max_buffered_bytes: int = 16 << 20,
+    ) -> Any:
+        """The messages of all topics that match, from now on. What is said of the other client's holds here."""
+        opening = self._client.subscribe(
+            pattern, gaps=True, on_full=on_full, max_buffered=max_buffered, max_buffered_bytes=max_buffered_bytes
+        )
+
+        async def open() -> AsyncSubscription[Message | Gap]:
+            return await opening
+
+        return Subscription[Any](self._loop, self._loop.run(open()), gaps, on_gap)
+
+    def close(self, *, timeout: float = 5.0) -> None:
+        """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
+        if self._loop.running:
+            try:
+                self._loop.run(self._client.close(timeout=timeout))
+            finally:
+                self._loop.stop()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+class Subscription(Generic[T]):
+    """`for message in subscription`, or `for messages in subscription.batches()`."""
+
+    def __init__(
+        self, loop: LoopThread, subscription: AsyncSubscription[Message | Gap], gaps: bool, on_gap: OnGap | None
+    ) -> None:
+        self._loop, self._subscription = loop, subscription
+        self._gaps, self._on_gap = gaps, on_gap
+        self._items: deque[Message | Gap] = deque()
+        self._warned = False
+
+    @property
+    def pattern(self) -> str:
+        return self._subscription.pattern
+
+    @property
+    def lost(self) -> int:
+        """How many messages are known to be missing."""
+        return self._subscription.lost
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        while True:
+            if not self._items:
+                self._fetch()
+            item = self._items.popleft()
+            if self._gaps or not isinstance(item, Gap):
+                return cast(T, item)
+            self._tell(item)
+
+    def batches(self) -> Iterator[list[T]]:
+        """Lists of messages, never empty, as many at a time as there are: the fast way."""
+        while True:
+            try:
+                first = next(self)
+            except StopIteration:
+                return
+            batch = [first]
+            while self._items and (self._gaps or not isinstance(self._items[0], Gap)):
+                batch.append(cast(T, self._items.popleft()))
+            yield batch
+
+    def close(self) -> None:
+        """Want no more of it. What was not handed out is dropped."""
+        self._items.clear()
+        if self._loop.running:
+            self._loop.run(self._subscription.close())
+
+    def __enter__(self) -> Subscription[T]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def _fetch(self) -> None:
+        async def fetch() -> list[Message | Gap]:
+            try:
+                return await self._subscription.next_batch()
+            except StopAsyncIteration:
+                return []
+
+        if self._loop.running:
+            self._items.extend(self._loop.run(fetch()))
+        if not self._items:
+            raise StopIteration
+
+    def _tell(self, gap: Gap) -> None:
+        if self._on_gap is not None:
+            self._on_gap(gap)
+        elif not self._warned:
+            self._warned = True
+            log.warning(
+                "%s: messages are missing: %r (said once; on_gap= or gaps=True tell of each)", self.pattern, gap
+            )
+
+
+class Batch(AsyncBatch):
+    """Published on leaving `with`, unless an exception left it; `receipts` are there afterwards."""
+
+    def __init__(self, loop: LoopThread, publish: Callable[[list[Entry]], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(publish)
+        self._loop = loop
+
+    def __enter__(self) -> Batch:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._loop.run(self.__aexit__(kind, *error))

@@ -1,0 +1,166 @@
+"""The load tool must see what a broker does wrong: its figures are worth nothing otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tickwire.server import Broker, Settings
+
+SOURCES = Path(__file__).parents[2] / "bench"
+
+pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc builds the load tool")
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    code: int
+    output: str
+    errors: str
+
+
+Load = Callable[..., "asyncio.Task[Ended]"]
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench") / "load"
+    sources = [SOURCES / "load.c", *(SOURCES / "load").glob("*.c")]
+    strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
+    subprocess.run(["gcc", *strict, "-o", path, *sources, "-lm"], check=True, timeout=60)
+    return path
+
+
+@pytest.fixture
+def load(binary: Path) -> Load:
+    async def run(*options: object) -> Ended:
+        process = await asyncio.create_subprocess_exec(binary, *map(str, options), stdout=PIPE, stderr=PIPE)
+        output, errors = await asyncio.wait_for(process.communicate(), 30)
+        return Ended(process.returncode or 0, output.decode(), errors.decode())
+
+    return lambda *options: asyncio.ensure_future(run(*options))
+
+
+# What a broker says to a reader of bench.0, written by hand: a WebSocket header, then the frame.
+UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+WELCOME = "82 07 96 10 01 05 00 80 80"
+SUBSCRIBED = "82 06 95 11 01 00 00 00"
+FIRST = "82 14 93 15 00 91 95 a7 62 65 6e 63 68 2e 30 00 01 09 91 c4 01 68"
+SECOND = FIRST.replace("30 00 01 09", "30 01 02 09")
+THIRD = FIRST.replace("30 00 01 09", "30 02 03 09")
+
+
+WAITING = "load: readers waiting for messages: 1\n"
+
+
+async def test_messages_of_a_broker_arrive_whole_and_are_counted(load: Load) -> None:
+    async with Broker(Settings()).serving(port=0) as url:
+        ended = await load(*at(port_of(url)), "--readers", 3, "--batch", 4, "--topics", 3, "--in-flight", 64, "--json")
+
+    figures = json.loads(ended.output)
+    assert (ended.code, ended.errors) == (0, "")
+    assert figures["deliveries"] > 100
+    assert figures["latency_us"]["p50"] <= figures["latency_us"]["p99"] <= figures["latency_us"]["max"]
+
+
+async def test_acknowledgments_can_be_the_window(load: Load) -> None:
+    async with Broker(Settings()).serving(port=0) as url:
+        ended = await load(*at(port_of(url)), "--readers", 0, "--publishers", 2, "--window", "ack", "--json")
+
+    assert (ended.code, ended.errors) == (0, "")
+    assert json.loads(ended.output)["published"] > 100
+
+
+async def test_a_reader_that_stopped_is_told_what_it_missed(load: Load) -> None:
+    async with Broker(Settings(retain_bytes=100_000)).serving(port=0) as url:
+        stalled = ["--slow", 1, "--total-bytes", 30_000_000, "--payload", 1_000, "--batch", 16]
+        ended = await load(*at(port_of(url)), "--readers", 2, *stalled, "--json")
+
+    figures = json.loads(ended.output)
+    assert ended.code == 0
+    assert figures["gaps"] >= 1
+    assert 0 < figures["announced_lost"] <= figures["stalled"]["published"] + figures["published"]
+
+
+async def test_messages_cut_anywhere_are_put_together(load: Load) -> None:
+    async with saying(WELCOME, SUBSCRIBED, FIRST, SECOND, THIRD, piece=1) as port:
+        ended = await load(*at(port), "--readers", 1, "--publishers", 0, "--expect", 3)
+
+    assert (ended.code, ended.errors) == (0, WAITING)
+
+
+async def test_a_ping_is_answered_with_what_it_said(load: Load) -> None:
+    heard = bytearray()
+
+    async with saying(WELCOME, SUBSCRIBED, "89 02 68 69", FIRST, heard=heard) as port:
+        await load(*at(port), "--readers", 1, "--publishers", 0, "--expect", 1)
+
+    assert bytes.fromhex("8a 82 00 00 00 00 68 69") in heard
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([FIRST, THIRD], "reader 0: bench.0 goes on at offset 2, expected 1"),
+        ([FIRST, FIRST], "reader 0: bench.0 goes on at offset 0, expected 1"),
+        ([SECOND], "reader 0: bench.0 goes on at offset 1, expected 0"),
+        (["82 15 96 16 00 a7 62 65 6e 63 68 2e 30 00 07 a7 65 76 69 63 74 65 64"], "reader 0 lost 7 messages"),
+        (["82 0a 96 14 02 01 a3 66 6f 6f a1 78"], "the broker refused a request: foo: x"),
+        (["82 08 93 06 a3 66 6f 6f a1 78"], "the broker said goodbye: foo: x"),
+        (["88 06 03 f0 73 6c 6f 77"], "the server closed the connection of reader 0: 1008 slow"),
+        (["82 03 93 15 00"], "a frame of the server's is cut short"),
+    ],
+)
+async def test_what_a_broker_does_wrong_ends_the_run_without_figures(
+    load: Load, words: list[str], sentence: str
+) -> None:
+    async with saying(WELCOME, SUBSCRIBED, *words) as port:
+        ended = await load(*at(port), "--readers", 1, "--publishers", 0, "--expect", 100, "--json")
+
+    assert (ended.code, ended.output) == (1, "")
+    assert sentence in ended.errors
+
+
+async def test_a_host_that_is_not_this_machine_is_refused(load: Load) -> None:
+    ended = await load("--host", "192.0.2.1")
+
+    assert ended.code == 2
+    assert "never puts load on a network" in ended.errors
+
+
+def at(port: int) -> list[object]:
+    return ["--port", port, "--duration", 0.3, "--warmup", 0]
+
+
+def port_of(url: str) -> int:
+    return int(url.split(":")[2].split("/")[0])
+
+
+@asynccontextmanager
+async def saying(*words: str, piece: int = 1 << 16, heard: bytearray | None = None) -> AsyncIterator[int]:
+    """A server that upgrades whoever comes, and says those bytes whatever it is asked."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(UPGRADED)
+        data = bytes.fromhex("".join(words))
+        for start in range(0, len(data), piece):
+            writer.write(data[start : start + piece])
+            await asyncio.sleep(0)
+        said = await reader.read()
+        if heard is not None:
+            heard.extend(said)
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        port: int = server.sockets[0].getsockname()[1]
+        yield port

@@ -1,0 +1,60 @@
+"""A session whose connection is the test: what the broker would say is said to it, frame by frame."""
+
+from __future__ import annotations
+
+from tickwire.wire.decode import decode_from_client
+from tickwire.wire.encode import encode
+from tickwire.wire.messages import Delivery, FromBroker, FromClient, Hello, Section, Subscribed, Welcome
+from tickwire_client.feed import Feed, Item
+from tickwire_client.messages import Gap
+from tickwire_client.messages import Section as Read
+from tickwire_client.session import Session
+
+EPOCH = 77
+
+
+def opened(session: Session, epoch: int = EPOCH, stamp: int = 0, **limits: int) -> Hello:
+    """Open a connection up to the welcome; returns the HELLO."""
+    hello = decode_from_client(session.opened())
+    assert isinstance(hello, Hello)
+    say(session, Welcome(1, epoch, stamp, limits, {"ack": "memory"}))
+    return hello
+
+
+def say(session: Session, *messages: FromBroker) -> None:
+    for message in messages:
+        session.receive(encode(message))
+
+
+def said(session: Session) -> list[FromClient]:
+    return [decode_from_client(frame) for frame in session.frames()]
+
+
+def subscribed(
+    session: Session, pattern: str, stamp: int = 0, offset: int | None = None, **options: int | bool
+) -> Feed:
+    """A live subscription."""
+    feed = session.subscribe(pattern, **options)  # type: ignore[arg-type]
+    list(session.frames())
+    say(session, Subscribed(feed.id, 0, stamp, offset))
+    return feed
+
+
+def section(topic: str, first: int, stamp: int, count: int = 1) -> Section:
+    return Section(topic, first, stamp, 1_000_000 * stamp, [b"\x01"] * count)
+
+
+def deliver(session: Session, *sections: Section, stream: int = 0) -> None:
+    say(session, Delivery(stream, list(sections)))
+
+
+def seen(feed: Feed) -> list[tuple[str, int | None, int | None, str | None]]:
+    """What has come for it: (topic, start, end, reason); the reason is None for messages."""
+    return [_plain(item) for item in feed.take()]
+
+
+def _plain(item: Item) -> tuple[str, int | None, int | None, str | None]:
+    if isinstance(item, Gap):
+        return item.topic, item.start, item.end, item.reason
+    assert isinstance(item, Read)
+    return item.topic, item.first, item.first + len(item), None

@@ -1,0 +1,196 @@
+"""The client against a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+
+import pytest
+
+from client.scripted import States
+from tickwire.server import Broker, Settings
+from tickwire_client import BufferFull, ConnectionLost, Gap, Message, Refused, connect
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with Broker(Settings(payload_bytes=100_000)).serving(port=0) as url:
+        yield url
+
+
+@pytest.mark.parametrize("compress", [True, False])
+async def test_what_is_published_is_received_in_order(url: str, compress: bool) -> None:
+    values = [{"bid": 187.2}, None, "text", [1, 2.5, True], b"bytes", {1: "a"}, "long " * 2_000]
+    async with connect(url, compress=compress) as client, client.subscribe("prices.*") as prices:
+        receipts = [await client.publish("prices.AAPL", value) for value in values]
+        received = [await anext(prices) for _ in values]
+
+    assert [message.data for message in received] == values
+    assert [message.offset for message in received] == [receipt.offset for receipt in receipts] == list(range(7))
+    assert {message.epoch for message in received} == {receipt.epoch for receipt in receipts}
+
+
+async def test_a_payload_comes_as_it_was_sent(url: str) -> None:
+    async with connect(url) as client, client.subscribe("a") as subscription:
+        await client.publish("a", payload=b"\xc1 not msgpack")
+        message = await anext(subscription)
+    assert message.data == message.payload == b"\xc1 not msgpack"
+
+
+async def test_a_batch_is_published_as_a_whole(url: str) -> None:
+    async with connect(url) as client, client.subscribe(">") as everything:
+        async with client.batch() as batch:
+            for at in range(4):
+                batch.add(f"t.{at % 2}", at)
+        assert [(receipt.topic, receipt.offset) for receipt in batch.receipts] == [
+            ("t.0", 0),
+            ("t.1", 0),
+            ("t.0", 1),
+            ("t.1", 1),
+        ]
+
+        large = client.batch()
+        large.add("t.0", "fine")
+        large.add("t.0", bytes(100_001))
+        with pytest.raises(Refused, match="100000"):
+            await large.__aexit__(None)
+        with contextlib.suppress(ZeroDivisionError):
+            async with client.batch() as batch:
+                batch.add("t.0", "never sent")
+                batch.add("t.0", 1 / 0)
+        assert batch.receipts == []
+        await client.publish("t.0", "end")
+
+        assert [(await anext(everything)).data for _ in range(5)] == [0, 2, 1, 3, "end"]
+
+
+async def test_many_publishes_at_once_each_get_their_own_receipt(url: str) -> None:
+    async with connect(url) as client:
+        receipts = await asyncio.gather(*(client.publish(f"t.{at % 3}", at) for at in range(3_000)))
+    assert [receipt.offset for receipt in receipts] == [at // 3 for at in range(3_000)]
+
+
+async def test_a_flush_is_the_end_of_what_was_sent_before_it(url: str) -> None:
+    async with connect(url) as client, client.subscribe("t") as subscription:
+        for at in range(20_000):
+            client.publish_nowait("t", at)
+        await client.flush()
+        assert (await client.publish("t", None)).offset == 20_000
+
+        received: list[Message] = []
+        async for messages in subscription.batches():
+            received += messages
+            if len(received) > 20_000:
+                break
+    assert [message.data for message in received[:-1]] == list(range(20_000))
+
+
+async def test_publish_nowait_has_a_bound(url: str) -> None:
+    async with connect(url) as client:
+        for _ in range((8 << 20) // 50_100):
+            client.publish_nowait("t", bytes(50_000))
+        with pytest.raises(BufferFull, match="flush"):
+            client.publish_nowait("t", bytes(50_000))
+        await client.flush()
+        client.publish_nowait("t", 1)
+
+
+async def test_a_slow_reader_loses_nothing_and_says_what_the_broker_could_not_keep() -> None:
+    settings = Settings(retain_bytes=1 << 20)
+    async with (
+        Broker(settings).serving(port=0) as url,
+        connect(url) as slow,
+        connect(url) as publisher,
+        slow.subscribe("t", gaps=True, max_buffered=100) as subscription,
+    ):
+        for at in range(400):
+            publisher.publish_nowait("t", payload=at.to_bytes(4, "big") + bytes(80_000))
+            if at % 50 == 49:
+                await publisher.flush()
+        next = 0
+        async with asyncio.timeout(20):
+            while next < 400:
+                item = await anext(subscription)
+                if isinstance(item, Gap):
+                    assert (item.start, item.reason) == (next, "evicted")
+                    assert item.end is not None
+                    next = item.end
+                else:
+                    assert item.offset == next == int.from_bytes(item.payload[:4], "big")
+                    next += 1
+        assert subscription.lost > 0
+
+
+async def test_a_reader_that_would_rather_drop_is_told_what() -> None:
+    async with (
+        Broker(Settings()).serving(port=0) as url,
+        connect(url) as client,
+        client.subscribe("t", gaps=True, on_full="drop", max_buffered=10) as subscription,
+        client.subscribe("t") as other,
+    ):
+        for at in range(100):
+            await client.publish("t", at)
+            await anext(other)
+        items = await anext(subscription.batches())
+        await client.publish("t", 100)
+        items += await anext(subscription.batches())
+
+    covered = [item.offset if isinstance(item, Message) else (item.start, item.end, item.reason) for item in items]
+    assert covered == [*range(10), (10, 100, "dropped"), 100]
+
+
+async def test_it_goes_on_after_the_broker_was_restarted() -> None:
+    port, states = free_port(), States()
+    async with contextlib.AsyncExitStack() as stack:
+        async with Broker(Settings()).serving(port=port) as url:
+            client = await stack.enter_async_context(connect(url, on_state=states))
+            subscription = await client.subscribe("t.*", gaps=True)
+            await client.publish("t.a", 1)
+            first = await anext(subscription)
+        await states.reach("reconnecting")
+        client.publish_nowait("t.a", 2)
+        async with Broker(Settings()).serving(port=port):
+            gap, second = await anext(subscription), await anext(subscription)
+
+    assert isinstance(gap, Gap)
+    assert isinstance(first, Message)
+    assert isinstance(second, Message)
+    assert gap == Gap("t.*", first.epoch, None, None, "epoch")
+    assert (first.data, second.data, second.offset) == (1, 2, 0)
+
+
+async def test_a_closed_subscription_ends_and_others_go_on(url: str) -> None:
+    async with connect(url) as client:
+        first, second = await client.subscribe("t"), await client.subscribe("t")
+        await client.publish("t", 1)
+        await first.close()
+        assert [message async for message in first] == []
+        assert (await anext(second)).data == 1
+        with pytest.raises(Refused, match="'>' before"):
+            await client.subscribe("a.>.b")
+    assert [message async for message in second] == []
+    with pytest.raises(ConnectionLost, match="closed"):
+        client.publish_nowait("t", 1)
+
+
+async def test_a_reader_that_is_interrupted_while_it_waits_loses_nothing(url: str) -> None:
+    async with connect(url) as client, client.subscribe("t") as subscription:
+        received = []
+        for at in range(50):
+            client.publish_nowait("t", at)
+            for timeout in (0.0, 0.001, 1.0):
+                try:
+                    received.append((await asyncio.wait_for(anext(subscription), timeout)).data)
+                except TimeoutError:
+                    continue
+                break
+    assert received == list(range(50))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

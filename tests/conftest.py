@@ -1,4 +1,4 @@
-"""What all tests share: the fake link's import path, and hypothesis profiles for long runs and for bugs planted on purpose."""
+"""Hypothesis profiles: for every day, for long runs, and for bugs planted on purpose."""
 
 from __future__ import annotations
 

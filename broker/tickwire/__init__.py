@@ -1,6 +1,7 @@
 """Tickwire: a binary message broker for backends that push.
 
-wire says what the bytes are, fanout how they leave, core who gets them, store where they last, server where they come from.
+wire says what the bytes are, fanout how they leave, core who gets them, store where they last, server where they come
+from.
 
 One publish through the house: `server.connection` takes a frame off its WebSocket; `wire.decode` reads the envelope;
 `core.session` checks it and appends the payloads to a topic's pending run; two turns of the loop later `core.engine`

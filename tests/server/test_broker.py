@@ -129,6 +129,17 @@ async def test_who_is_silent_is_given_up_and_who_answers_pings_is_not() -> None:
         assert (await answering).receipts == [[1]]
 
 
+async def test_each_beat_says_up_to_where_a_reader_has_everything() -> None:
+    settings = Settings(beat_every=0.1, give_up_after=5.0)
+    broker = Broker(settings)
+    async with broker.serving(port=0) as url, connected(url) as client:
+        await client.send(Publish(1, [Run("a", [b"x"])]))
+        await client.expect(Ack)
+        await client.expect(Beat)
+
+        assert (await client.receive()) == Mark(broker.engine.stamp) == Mark(1)
+
+
 async def leave_by_close(raw: Raw) -> None:
     raw.send_message(b"\x03\xe8", opcode=8)
     await raw.rest()

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .settings import Settings
-
 if TYPE_CHECKING:
     from .broker import Broker
+    from .settings import Settings
 
 __all__ = ["Broker", "Settings"]
 
 
 def __getattr__(name: str) -> Any:
-    """`Broker` brings aiohttp with it, which takes longer to import than `tickwire --help` may take."""
+    """Imported when asked for: aiohttp takes longer than `tickwire --help` may take."""
     if name == "Broker":
         from .broker import Broker
 
         return Broker
+    if name == "Settings":
+        from .settings import Settings
+
+        return Settings
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

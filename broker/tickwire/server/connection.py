@@ -178,7 +178,7 @@ class Connection:
             return
         self.transport.write(close_frame(WSCloseCode.MESSAGE_TOO_BIG, b"frame_too_large"))
         deadline = self._pump.now() + CLOSE_TIMEOUT
-        while not self.transport.is_closing() and self._pump.now() < deadline:
+        while not self.transport.is_closing() and self._pump.now() < deadline:  # noqa: ASYNC110 - nobody announces it
             await asyncio.sleep(0.02)
 
     def _say(self, goodbye: Goodbye) -> None:

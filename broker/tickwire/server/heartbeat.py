@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from tickwire.core.errors import Goodbye
 from tickwire.fanout.frame import PING, websocket_frame
 from tickwire.wire.encode import encode
-from tickwire.wire.messages import Beat
+from tickwire.wire.messages import Beat, Mark
 
 from .connection import Connection
 from .pump import Pump
@@ -36,7 +36,7 @@ class Heartbeat:
         self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
         now = self._pump.now()
         self._pump.engine.tick(now)
-        beat = websocket_frame(encode(Beat(time.time_ns() // 1000))) + PING
+        beat = self._beat()
         for connection in self._connections:
             goodbye = self._given_up(connection, now)
             if goodbye is not None:
@@ -44,6 +44,11 @@ class Heartbeat:
             elif now - connection.beat_at >= self._settings.beat_every:
                 connection.beat_at = now
                 connection.beat(beat)
+
+    def _beat(self) -> bytes:
+        """A beat, the stamp up to which a peer that is not behind has everything, and a ping."""
+        beat, mark = Beat(time.time_ns() // 1000), Mark(self._pump.engine.stamp)
+        return websocket_frame(encode(beat)) + websocket_frame(encode(mark)) + PING
 
     def _given_up(self, connection: Connection, now: float) -> Goodbye | None:
         settings = self._settings

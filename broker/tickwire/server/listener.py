@@ -20,7 +20,7 @@ class Listener:
         self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=1.0)
         app.on_response_prepare.append(self._answered)
         # In the order in which they were accepted; aiohttp itself waits 75 s for the rest of a header.
-        self._handshakes: dict[web.RequestHandler[web.Request], float] = {}
+        self._handshakes: dict[web.RequestHandler, float] = {}
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.authority = ""

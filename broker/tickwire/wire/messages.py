@@ -164,7 +164,7 @@ class Gap:
 
 @dataclass(slots=True)
 class Mark:
-    """You had fallen behind and are level again: all up to this stamp has been sent."""
+    """You are level: all up to this stamp has been sent."""
 
     kind: ClassVar[int] = 23
     stamp: int

@@ -55,7 +55,7 @@ class Engine:
         self._by_stamp: dict[Topic, None] = {}  # topics in the order of their last flush
         self._touched: list[Topic] = []
         self._replying: dict[Peer, None] = {}
-        self._publishing: dict[Peer, None] = {}
+        self._publishing: list[Peer] = []
         self._receipts: dict[Peer, list[list[int]]] = {}
         self._time_us = 0
         self._falls = 0  # grows whenever some peer that is behind may lack a cursor
@@ -90,15 +90,13 @@ class Engine:
     def append(self, peer: Peer, topic: Topic, payloads: list[bytes], size: int, format: int) -> int:
         """Put payloads into the topic's pending run; returns the first offset."""
         if not topic.touched:
-            topic.touched = True
+            topic.touched = self.due = True
             self._touched.append(topic)
-        self.due = True
-        self.stats.messages_in += len(payloads)
-        self.stats.payload_bytes_in += size
         cost = size + RUN_BYTES
         self.pending_bytes += cost
+        if not peer.pending:
+            self._publishing.append(peer)
         peer.pending += cost
-        self._publishing[peer] = None
         return topic.append(payloads, size, format)
 
     def acknowledge(self, peer: Peer, receipt: list[int]) -> None:
@@ -141,7 +139,6 @@ class Engine:
         for id in list(peer.subscriptions):
             self.unsubscribe(peer, id)
         self._replying.pop(peer, None)
-        self._publishing.pop(peer, None)
         self._receipts.pop(peer, None)
         self.catch_up.behind.pop(peer, None)
 
@@ -197,6 +194,9 @@ class Engine:
         self.stamp += 1
         self._time_us = time_us = max(time_us, self._time_us)
         touched, self._touched = self._touched, []
+        for topic in touched:
+            self.stats.messages_in += topic.end - topic.log.end
+            self.stats.payload_bytes_in += topic.pending_bytes
         return [(topic, topic.seal(self.stamp, time_us, now)) for topic in touched]
 
     def _show(self, sealed: list[tuple[Topic, list[Section]]], now: float, idle: bool) -> list[Group]:

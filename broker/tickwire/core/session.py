@@ -141,33 +141,40 @@ class Session:
         self._engine.reply(self.peer, encode(Unsubscribed(unsubscribe.id)))
 
     def _publish(self, publish: Publish, now: float) -> None:
-        """Checked whole before any of it is appended."""
-        engine, peer = self._engine, self.peer
-        sizes = [self._checked(run) for run in publish.runs]
-        if len(sizes) > 1:
-            self._check_count(publish.runs)
-        topics = engine.claim([run.topic for run in publish.runs], now)
-        receipt = [
-            engine.append(peer, topic, run.payloads, size, run.format)
-            for topic, run, size in zip(topics, publish.runs, sizes, strict=True)
-        ]
+        """Checked whole before any of it is appended. One run in a topic that is there is the way of most frames."""
+        engine, peer, runs = self._engine, self.peer, publish.runs
+        if len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
+            run = runs[0]
+            offsets = [engine.append(peer, topic, run.payloads, self._size(run.payloads), run.format)]
+        else:
+            sizes = [self._checked(run) for run in runs]
+            self._check_count(runs)
+            topics = engine.claim([run.topic for run in runs], now)
+            each = zip(topics, runs, sizes, strict=True)
+            offsets = [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each]
         if publish.id is not None:
-            engine.acknowledge(peer, [publish.id, *receipt])
+            engine.acknowledge(peer, [publish.id, *offsets])
 
     def _checked(self, run: Run) -> int:
         """The size of a run, in bytes. A topic that exists has been checked when it was made."""
-        limits = self._engine.limits
         if run.topic not in self._engine.topics:
             check_topic(run.topic)
         if is_reserved(run.topic):
             raise ReservedTopic(run.topic)
-        size = sum(map(len, run.payloads))
-        if size > limits.payload_bytes:
-            largest = max(map(len, run.payloads))
-            if largest > limits.payload_bytes:
-                raise PayloadTooLarge(largest, limits.payload_bytes)
-        if len(run.payloads) > limits.frame_messages:
-            raise TooManyMessages(len(run.payloads), limits.frame_messages)
+        return self._size(run.payloads)
+
+    def _size(self, payloads: list[bytes]) -> int:
+        """The bytes of payloads, none of which is over its limit, nor are there too many."""
+        limits = self._engine.limits
+        if len(payloads) == 1:
+            size = largest = len(payloads[0])
+        else:
+            size = sum(map(len, payloads))
+            largest = max(map(len, payloads)) if size > limits.payload_bytes else 0
+        if largest > limits.payload_bytes:
+            raise PayloadTooLarge(largest, limits.payload_bytes)
+        if len(payloads) > limits.frame_messages:
+            raise TooManyMessages(len(payloads), limits.frame_messages)
         return size
 
     def _check_count(self, runs: list[Run]) -> None:

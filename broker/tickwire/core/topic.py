@@ -5,6 +5,7 @@ from __future__ import annotations
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import Interest
 from tickwire.fanout.section import Section, seal
+from tickwire.wire.topics import is_reserved
 
 
 class Topic:
@@ -22,6 +23,8 @@ class Topic:
         "log",
         "matched",
         "name",
+        "pending_bytes",
+        "reserved",
         "stamp",
         "told",
         "touched",
@@ -29,6 +32,7 @@ class Topic:
 
     def __init__(self, name: str, first: int, retain_bytes: int, retain_seconds: float, now: float) -> None:
         self.name = name
+        self.reserved = is_reserved(name)
         self.first = self.end = first
         self.log = TopicLog(name, first, retain_bytes, retain_seconds)
         self.stamp = 0  # of its last flush
@@ -37,6 +41,7 @@ class Topic:
         self.interests: tuple[Interest, ...] = ()
         self.matched = -1  # the generation of the index in which `interests` is right
         self.told = -1  # the engine's count of falls in which all who are behind have a cursor here
+        self.pending_bytes = 0  # of all payloads that wait
         self._payloads: list[bytes] = []
         self._size = 0
         self._format = 0
@@ -46,6 +51,7 @@ class Topic:
         """Take payloads of `size` bytes in all into the pending run; returns the offset of the first."""
         first = self.end
         self.end = first + len(payloads)
+        self.pending_bytes += size
         if not self._payloads:
             self._payloads, self._size, self._format = payloads, size, format
         elif format == self._format:
@@ -61,6 +67,7 @@ class Topic:
         closed, first = self._closed, self.log.end
         closed.append((self._payloads, self._size, self._format))
         self._payloads, self._size, self._closed = [], 0, []
+        self.pending_bytes = 0
         self.stamp, self.flushed_at, self.touched = stamp, now, False
         sections: list[Section] = []
         for payloads, size, format in closed:

@@ -75,6 +75,9 @@ def _decode(
         raise WireError("bad_field", f"{KIND_NAMES[kind]}: {field}", kind, _id_of(kind, elements)) from None
 
 
+_BYTES_ONLY = {bytes}
+
+
 class _Field(Exception):
     """An element is not what it should be; the text names it."""
 
@@ -139,13 +142,14 @@ def _run(run: Any) -> Run:
         raise _Field(f"the topic of a run must be a string, not {_named(topic)}")
     if type(payloads) is not list or not payloads:
         raise _Field(f"the payloads of a run must be an array of at least one, not {_named(payloads)}")
-    _check_payloads(payloads)
-    return Run(topic, payloads) if len(run) == 2 else Run(topic, payloads, _format(run[2]))
+    if len(payloads) > 1 or type(payloads[0]) is not bytes:
+        _check_payloads(payloads)
+    return Run(topic, payloads, MSGPACK if len(run) == 2 else _format(run[2]))
 
 
 def _check_payloads(payloads: list[Any]) -> None:
     # A set of the types is made in C: 15 ns a payload, half of what a loop takes.
-    if set(map(type, payloads)) != {bytes}:
+    if set(map(type, payloads)) != _BYTES_ONLY:
         odd = next(payload for payload in payloads if type(payload) is not bytes)
         raise _Field(f"payloads must be bin, not {_named(odd)}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from house.link import House, Link
 from tickwire.core.limits import Limits
 from tickwire.fanout.frame import Deflater
-from tickwire.wire.messages import Ack, Delivery, Gap, Mark, Publish, Run, Subscribe, Subscribed, Unsubscribe
+from tickwire.wire.messages import Ack, Delivery, Gap, Mark, Publish, Run, Subscribe, Subscribed, Unsubscribe, Unsubscribed
 
 KIB = 1 << 10
 
@@ -245,6 +245,49 @@ def test_a_subscription_made_while_behind_starts_where_its_reply_says() -> None:
     subscribed = next(m for m in messages if isinstance(m, Subscribed))
     sections = [s for m in messages if isinstance(m, Delivery) for s in m.sections if s.topic == "b"]
     assert [s.first for s in sections] == [subscribed.offset] == [1]
+
+
+def test_what_was_unsubscribed_while_behind_does_not_come_any_more() -> None:
+    house = House(Limits(unsent_bytes=1 * KIB))
+    slow, writer = reader(house, "a", "b"), house.link()
+
+    slow.reading = False
+    for topic in ("a", "a", "b", "a"):
+        publish(writer, topic, bytes(2 * KIB))
+        house.flush()
+    slow.send(Unsubscribe(0))
+    publish(writer, "a", b"x")
+    house.flush()
+    slow.reading = True
+    house.engine.sweep()
+
+    messages = slow.take()
+    after = messages[messages.index(Unsubscribed(0)) :]
+    assert [s.topic for m in after if isinstance(m, Delivery) for s in m.sections] == ["b"]
+
+
+def test_what_was_unsubscribed_and_subscribed_again_while_behind_starts_anew() -> None:
+    house = House(Limits(unsent_bytes=1 * KIB))
+    slow, writer = reader(house, "a", "b"), house.link()
+
+    slow.reading = False
+    for _ in range(3):
+        publish(writer, "a", bytes(2 * KIB))
+        house.flush()
+    slow.send(Unsubscribe(0))
+    publish(writer, "a", b"not for me")
+    house.flush()
+    slow.send(Subscribe(7, "a"))
+    publish(writer, "a", b"for me")
+    house.flush()
+    slow.reading = True
+    house.engine.sweep()
+
+    messages = slow.take()
+    subscribed = next(m for m in messages if isinstance(m, Subscribed))
+    after = messages[messages.index(subscribed) :]
+    sections = [s for m in after if isinstance(m, Delivery) for s in m.sections]
+    assert [(s.first, s.payloads) for s in sections] == [(subscribed.offset, [b"for me"])]
 
 
 def test_when_all_unsent_bytes_are_too_many_the_worst_falls_behind_first() -> None:

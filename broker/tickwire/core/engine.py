@@ -15,7 +15,7 @@ from tickwire.fanout.peer import Interest, Peer
 from tickwire.fanout.section import Section
 from tickwire.wire.encode import encode, join_sections
 from tickwire.wire.messages import Ack
-from tickwire.wire.topics import is_exact
+from tickwire.wire.topics import is_exact, matcher
 
 from .errors import TooManyTopics
 from .index import Index
@@ -27,6 +27,7 @@ from .topic import Topic
 
 DELIVERY_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
 
+MOVED_SCAN = 16_384  # topics looked at for one subscription that comes back: about 5 ms
 RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
 
 
@@ -49,7 +50,7 @@ class Engine:
         self.topics: dict[str, Topic] = {}
         self.index = Index()
         self.retention = Retention(limits.retain_total_bytes, limits.free_topic_after)
-        self.catch_up = CatchUp(deflater)
+        self.catch_up = CatchUp(deflater, self._reads_since)
         self._deflater = deflater
         self._audiences = Audiences()
         self._by_stamp: dict[Topic, None] = {}  # topics in the order of their last flush
@@ -116,7 +117,8 @@ class Engine:
             topic.matched = -1
             offset = topic.log.end
         interest = peer.subscriptions[id] = self.index.add(pattern)
-        if interest.add(peer):
+        if peer not in interest.peers:
+            interest.peers[peer] = self.stamp
             self._audiences.changed(interest)
             self._falls += peer.behind
         return offset
@@ -124,32 +126,37 @@ class Engine:
     def unsubscribe(self, peer: Peer, id: int) -> None:
         """Take a subscription that the peer has from it."""
         interest = peer.subscriptions.pop(id)
-        if not interest.remove(peer):
-            return
-        self._audiences.changed(interest)
-        if not interest.peers:
-            self._discard(interest)
-        if peer.cursors:
-            for log in [log for log in peer.cursors if not self._reads(peer, log.topic)]:
-                del peer.cursors[log]
+        if not any(other is interest for other in peer.subscriptions.values()):
+            self._forsake(peer, interest)
+            peer.strayed = peer.behind
 
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""
         peer.cursors = None
-        for id in list(peer.subscriptions):
-            self.unsubscribe(peer, id)
+        for interest in set(peer.subscriptions.values()):
+            self._forsake(peer, interest)
+        peer.subscriptions.clear()
         self._replying.pop(peer, None)
         self._receipts.pop(peer, None)
         self.catch_up.behind.pop(peer, None)
 
-    def moved_since(self, pattern: str, stamp: int) -> Iterator[tuple[str, int, int]]:
-        """(topic, from, to) of the topics that got messages after a stamp and match, the newest first."""
-        interest = self.index.get(pattern)
-        for topic in reversed(self._by_stamp):
+    def topic_moved_since(self, name: str, stamp: int) -> tuple[str, int, int] | None:
+        """(topic, from, to) if it got messages after a stamp."""
+        topic = self.topics[name]
+        return (name, topic.moved_since(stamp), topic.log.end) if topic.stamp > stamp else None
+
+    def moved_since(self, pattern: str, stamp: int, most: int) -> tuple[list[tuple[str, int, int]], bool]:
+        """(topic, from, to) of topics that got messages after a stamp and match, and whether there may be more."""
+        matches = matcher(pattern).fullmatch
+        moved: list[tuple[str, int, int]] = []
+        for looked_at, topic in enumerate(reversed(self._by_stamp)):
             if topic.stamp <= stamp:
-                return
-            if interest in self._interests(topic):
-                yield topic.name, topic.moved_since(stamp), topic.log.end
+                break
+            if len(moved) == most or looked_at == MOVED_SCAN:
+                return moved, True
+            if matches(topic.name):
+                moved.append((topic.name, topic.moved_since(stamp), topic.log.end))
+        return moved, False
 
     # What the server's timers ask for.
 
@@ -275,10 +282,15 @@ class Engine:
             topic.interests, topic.matched = self.index.match(topic.name), self.index.generation
         return topic.interests
 
-    def _reads(self, peer: Peer, topic: str) -> bool:
-        return any(peer in interest.peers for interest in self.index.match(topic))
+    def _reads_since(self, peer: Peer, topic: str) -> int | None:
+        """The stamp from which on the peer reads a topic, or None where it does not."""
+        return min((i.peers[peer] for i in self.index.match(topic) if peer in i.peers), default=None)
 
-    def _discard(self, interest: Interest) -> None:
+    def _forsake(self, peer: Peer, interest: Interest) -> None:
+        del interest.peers[peer]
+        self._audiences.changed(interest)
+        if interest.peers:
+            return
         self.index.discard(interest)
         topic = self.topics.get(interest.pattern)
         if topic is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 from tickwire.fanout.catchup import LIVE
@@ -129,10 +128,11 @@ class Session:
     def _say_what_moved(self, reply: Subscribed, pattern: str, epoch: int, stamp: int) -> None:
         """What the client missed since it saw that stamp; in another epoch it has seen nothing of this one."""
         seen = stamp if epoch == self._engine.epoch else 0
-        moved = self._engine.moved_since(pattern, seen)
-        reply.moved = list(islice(moved, MOVED_TOPICS))
-        forgotten = reply.offset is None and seen < self._engine.freed_stamp
-        reply.more = True if forgotten or next(moved, None) is not None else None
+        if reply.offset is not None:
+            reply.moved = [moved] if (moved := self._engine.topic_moved_since(pattern, seen)) else []
+            return
+        reply.moved, more = self._engine.moved_since(pattern, seen, MOVED_TOPICS)
+        reply.more = True if more or seen < self._engine.freed_stamp else None
 
     def _unsubscribe(self, unsubscribe: Unsubscribe, now: float) -> None:
         if unsubscribe.id not in self.peer.subscriptions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tickwire.wire.codes import EVICTED
@@ -18,6 +19,7 @@ LIVE = 0  # the stream of what everybody gets as it comes
 CHUNK_BYTES = 64 << 10  # of one topic, before the next topic has its turn
 BUDGET_BYTES = 256 << 10  # for one peer in a sweep: about what its socket takes at once
 SWEEP_BYTES = 4 << 20  # for all peers in a sweep: copying it to sockets holds the loop for about 2 ms
+CURSOR_BYTES = 64  # what looking at a cursor counts as, so that 100,000 of them use up a sweep
 SHARED_BY = 3  # peers that must want a chunk before it is deflated, unless the loop is idle
 
 
@@ -46,10 +48,11 @@ class _Chunk:
 class CatchUp:
     """The peers that are behind. `sweep` writes to those whose sockets have drained and tells who is level again."""
 
-    def __init__(self, deflater: Deflater | None) -> None:
+    def __init__(self, deflater: Deflater | None, reads_since: Callable[[Peer, str], int | None]) -> None:
         self.behind: dict[Peer, None] = {}
         self.offsets_lost = 0
         self._deflater = deflater
+        self._reads_since = reads_since  # the stamp from which on a peer reads a topic, None where it does not
 
     def sweep(self, stamp: int, idle: bool = False) -> list[Peer]:
         """Bring drained peers forward, each by at most its budget; `stamp` is that of the last flush."""
@@ -78,7 +81,10 @@ class CatchUp:
         size = 0
         while waiting and size < BUDGET_BYTES:
             log = waiting.popleft()
-            cursor = cursors.pop(log)
+            cursor = self._owed(peer, log, cursors.pop(log)) if peer.strayed else cursors.pop(log)
+            if cursor == log.end:
+                cursors[log] = cursor
+                continue
             chunk = chunks.get((log, cursor))
             if chunk is None:
                 chunk = chunks[log, cursor] = _chunk(log, cursor)
@@ -93,7 +99,12 @@ class CatchUp:
             parts.append(websocket_frame(encode(Mark(stamp))))
             peer.come_level()
         write_frames(peer, b"".join(parts))
-        return size
+        return size + CURSOR_BYTES * len(cursors)
+
+    def _owed(self, peer: Peer, log: TopicLog, cursor: int) -> int:
+        """Where a peer that changed its subscriptions while it was behind must be read on from."""
+        since = self._reads_since(peer, log.topic)
+        return log.end if since is None else max(cursor, log.first_after(since) if log.knows(since) else cursor)
 
 
 _Chunks = dict[tuple[TopicLog, int], _Chunk]

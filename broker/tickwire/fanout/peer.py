@@ -22,6 +22,7 @@ class Peer:
         "pending",
         "replies",
         "reply_bytes",
+        "strayed",
         "subscriptions",
         "unsent",
         "write",
@@ -38,6 +39,7 @@ class Peer:
         # Frames that leave at the next flush, before any delivery. Not a list while empty: that is 56 bytes a peer.
         self.replies: list[bytes] | tuple[()] = ()
         self.reply_bytes = 0
+        self.strayed = False  # unsubscribed while behind: not each cursor is of a topic that it still reads
         self.pending = 0  # bytes it published since the last flush
 
     def reply(self, frame: bytes) -> None:
@@ -60,11 +62,11 @@ class Peer:
         return self.cursors
 
     def come_level(self) -> None:
-        self.behind, self.cursors = False, None
+        self.behind, self.cursors, self.strayed = False, None, False
 
 
 class Interest:
-    """Everyone who subscribed to one pattern, with how many times."""
+    """Everyone who subscribed to one pattern, each with the stamp at which it did."""
 
     __slots__ = ("keys", "pattern", "peers")
 
@@ -72,16 +74,3 @@ class Interest:
         self.pattern = pattern
         self.peers: dict[Peer, int] = {}
         self.keys: set[tuple[Interest, ...]] = set()  # the audiences that were built from it
-
-    def add(self, peer: Peer) -> bool:
-        """Returns whether the peer is new here."""
-        self.peers[peer] = self.peers.get(peer, 0) + 1
-        return self.peers[peer] == 1
-
-    def remove(self, peer: Peer) -> bool:
-        """Returns whether the peer is gone from here."""
-        self.peers[peer] -= 1
-        if self.peers[peer]:
-            return False
-        del self.peers[peer]
-        return True

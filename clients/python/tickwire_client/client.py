@@ -208,16 +208,23 @@ class Client:
 
     async def close(self, *, timeout: float = 5.0) -> None:
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
-        if self.state == "connected" and self._session.outbox:
+        try:
+            if self.state == "connected" and self._session.outbox:
+                await self._flush_within(timeout)
+        finally:
+            self._session.give_up(ConnectionLost("the client was closed first: certainly not sent"))
+            self._deadlines.cancel()
             try:
-                async with asyncio.timeout(timeout):
-                    await self.flush()
-            except (TimeoutError, TickwireError) as error:
-                log.warning("closing with messages unsent: %s", str(error) or "the broker did not take them in time")
-        self._session.give_up(ConnectionLost("the client was closed first: certainly not sent"))
-        await self._connection.close("the application closed the client")
-        self._session.closed()
-        self._deadlines.cancel()
+                await self._connection.close("the application closed the client")
+            finally:
+                self._session.closed()
+
+    async def _flush_within(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await self.flush()
+        except (TimeoutError, TickwireError) as error:
+            log.warning("closing with messages unsent: %s", str(error) or "the broker did not take them in time")
 
     async def __aenter__(self) -> Client:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import time
@@ -48,17 +49,13 @@ class Connection:
     async def start(self) -> None:
         """Connect for the first time, trying each address once. Raises what the last one failed with."""
         self._say("connecting", self._addresses.current)
-        for attempt in range(len(self._addresses.urls)):
-            try:
-                link = await self._open()
-            except TickwireError as error:
-                if attempt == len(self._addresses.urls) - 1:
-                    self._say("closed", str(error))
-                    raise
-                self._addresses.rotate()
-            else:
-                self._task = asyncio.create_task(self._run(link), name="tickwire client")
-                return
+        try:
+            self._task = asyncio.create_task(self._run(await self._open_first()), name="tickwire client")
+            # A task that is cancelled before its first step never runs, and nobody would close its link.
+            await asyncio.sleep(0)
+        except BaseException as error:
+            await self.close(str(error) or "the application gave up connecting")
+            raise
 
     def send_soon(self) -> None:
         """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
@@ -78,20 +75,25 @@ class Connection:
         """Say goodbye and close the link, within a bounded time."""
         self._leaving = True
         link, self._link = self._link, None
-        if link is not None:
-            try:
-                async with asyncio.timeout(_LEAVING_TIMEOUT):
-                    self._session.bye(text)
-                    for frame in self._session.frames():
-                        await link.send(frame)
-                    await link.close()
-            except (TimeoutError, ConnectionLost):
-                pass
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        if self.state != "closed":
-            self._say("closed", text)
+        try:
+            if link is not None:
+                await self._leave(link, text)
+        finally:
+            if link is not None:
+                await link.abort()
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.gather(self._task, return_exceptions=True)
+            if self.state != "closed":
+                self._say("closed", text)
+
+    async def _leave(self, link: Link, text: str) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionLost):
+            async with asyncio.timeout(_LEAVING_TIMEOUT):
+                self._session.bye(text)
+                for frame in self._session.frames():
+                    await link.send(frame)
+                await link.close()
 
     def _say(self, state: str, detail: str) -> None:
         self.state = state
@@ -125,6 +127,14 @@ class Connection:
                 error = ConnectionLost(f"the client came to an end by a fault of its own: {error!r}")
             self._session.give_up(error, error)
             self._say("closed", str(error))
+
+    async def _open_first(self) -> Link:
+        for _ in self._addresses.urls[1:]:
+            try:
+                return await self._open()
+            except TickwireError:
+                self._addresses.rotate()
+        return await self._open()
 
     async def _open_again(self, why: str, at_least: float) -> Link:
         """The next link, however long it takes. Raises Refused where coming back would not help."""
@@ -191,9 +201,10 @@ class Connection:
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             self._link, self._paused = None, False
-            await link.abort()
+            if not self._leaving:  # else `close` does it, when the goodbye is said
+                await link.abort()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _receive(self, link: Link) -> str:
         session, loop = self._session, asyncio.get_running_loop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
@@ -28,10 +28,22 @@ class HttpRefused(Refused):
         super().__init__(_HTTP_CODES.get(status, f"http_{status}"), text, {"status": status})
 
 
+class Socket(ClientWebSocketResponse[Literal[True]]):
+    """Frames are received compressed but sent plain: deflating what is published would cost more than all the rest."""
+
+    def __init__(
+        self, reader: Any, writer: Any, protocol: Any, response: aiohttp.ClientResponse, *args: Any, **kwargs: Any
+    ) -> None:
+        writer.compress = 0
+        self.response = response
+        self.transport = None if response.connection is None else response.connection.transport
+        super().__init__(reader, writer, protocol, response, *args, **kwargs)
+
+
 class Link:
     """An open connection. `receive` gives the next frame, or None when there will be no more."""
 
-    def __init__(self, http: aiohttp.ClientSession, socket: ClientWebSocketResponse[Literal[True]]) -> None:
+    def __init__(self, http: aiohttp.ClientSession, socket: Socket) -> None:
         self._http, self._socket = http, socket
 
     async def receive(self) -> bytes | None:
@@ -61,17 +73,20 @@ class Link:
         try:
             await self._socket.close()
         finally:
-            await self._http.close()
+            await self.abort()
 
     async def abort(self) -> None:
-        """Let go of it at once."""
+        """Let go of it at once, whatever is unsent: to flush it to a peer that has gone could take a quarter of an hour."""
+        if self._socket.transport is not None:
+            self._socket.transport.abort()
+        self._socket.response.close()
         await self._http.close()
 
 
 async def open_link(url: str, *, compress: bool, headers: dict[str, str] | None = None) -> Link:
     """Connect. Raises HttpRefused where the answer is a refusal, ConnectionLost where there is none."""
     http = aiohttp.ClientSession(
-        ws_response_class=_SentPlain,
+        ws_response_class=Socket,
         raise_for_status=_read_refusal,
         connector=aiohttp.TCPConnector(limit=1, force_close=True),
     )
@@ -89,10 +104,11 @@ async def open_link(url: str, *, compress: bool, headers: dict[str, str] | None 
         if isinstance(error, (aiohttp.ClientError, OSError)) and not isinstance(error, asyncio.CancelledError):
             raise ConnectionLost(f"cannot connect to {url}: {_why(error)}; {advice(url)}") from None
         raise
+    link = Link(http, cast(Socket, socket))
     if socket.protocol != SUBPROTOCOL:
-        await http.close()
+        await link.abort()
         raise ConnectionLost(f"{url} is a WebSocket but does not speak {SUBPROTOCOL}")
-    return Link(http, socket)
+    return link
 
 
 def _why(error: BaseException) -> str:
@@ -109,11 +125,3 @@ async def _read_refusal(response: aiohttp.ClientResponse) -> None:
     raise HttpRefused(
         response.status, text or response.reason or "no reason given", float(after) if after.isdecimal() else 0.0
     )
-
-
-class _SentPlain(ClientWebSocketResponse[Literal[True]]):
-    """Frames are received compressed but sent plain: deflating what is published would cost more than all the rest."""
-
-    def __init__(self, reader: Any, writer: Any, *args: Any, **kwargs: Any) -> None:
-        writer.compress = 0
-        super().__init__(reader, writer, *args, **kwargs)

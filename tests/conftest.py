@@ -1,8 +1,9 @@
-"""Hypothesis profiles: for every day, for long runs, and for bugs planted on purpose."""
+"""Hypothesis profiles, for every day, long runs and bugs planted on purpose; and Ctrl-C for child processes."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, Phase, settings
 
@@ -10,3 +11,7 @@ settings.register_profile("default", deadline=None, suppress_health_check=[Healt
 settings.register_profile("long", parent=settings.get_profile("default"), max_examples=2_000)
 settings.register_profile("no-shrink", parent=settings.get_profile("default"), phases=[Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# Started in the background by a shell, this process ignores Ctrl-C, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -5,7 +5,18 @@ from __future__ import annotations
 from house.link import House, Link
 from tickwire.core.limits import Limits
 from tickwire.fanout.frame import Deflater
-from tickwire.wire.messages import Ack, Delivery, Gap, Mark, Publish, Run, Subscribe, Subscribed, Unsubscribe, Unsubscribed
+from tickwire.wire.messages import (
+    Ack,
+    Delivery,
+    Gap,
+    Mark,
+    Publish,
+    Run,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
 
 KIB = 1 << 10
 

@@ -154,14 +154,16 @@ class Connection:
         """Read on, if what was waited for has come."""
         if self._resumed is None or self._resumed.done():
             return
-        if self.transport.is_closing() or not (self.session.must_wait or self.session.clogged):
+        clogged = self.session.clogged
+        if self.transport.is_closing() or not (self.session.must_wait or clogged):
             self._resumed.set_result(None)
+        elif clogged and self.clogged_at is None:
+            self.clogged_at = self._pump.now()
 
     async def _wait(self) -> None:
         """Not to read is the backpressure: the socket fills, and the publisher waits."""
         pump = self._pump
         self._resumed = asyncio.get_running_loop().create_future()
-        self.clogged_at = pump.now() if self.session.clogged else None
         pump.waiting[self] = None
         pump.look_after()
         try:
@@ -184,7 +186,8 @@ class Connection:
     def _say(self, goodbye: Goodbye) -> None:
         """The last frame before the close, behind all that is due: what was done is still answered."""
         self._pump.flush()
-        log.info("goodbye", peer=self.peer.id, address=self.address, code=goodbye.code, text=goodbye.text)
+        say = log.debug if goodbye.code == "going_away" else log.info  # one line for a stop, not one a connection
+        say("goodbye", peer=self.peer.id, address=self.address, code=goodbye.code, text=goodbye.text)
         if not self.transport.is_closing():
             bye = Bye(goodbye.code, goodbye.text, goodbye.retry_after_ms)
             write_frames(self.peer, websocket_frame(encode(bye)))

@@ -373,6 +373,20 @@ def test_a_topic_with_readers_is_not_freed() -> None:
     assert "a" in house.engine.topics
 
 
+def test_a_log_that_is_emptied_again_and_again_leaves_nothing_behind() -> None:
+    house = House(Limits(retain_total_bytes=0, retain_seconds=10, free_topic_after=20))
+    writer = house.link()
+
+    for _ in range(100):
+        publish(writer, "a", b"x")
+        house.flush()
+
+    assert len(house.engine.retention._oldest) == 1
+    house.wait(11)
+    house.wait(21)
+    assert not house.engine.topics
+
+
 def test_all_logs_together_stay_within_their_bound_at_the_cost_of_the_largest() -> None:
     house = House(Limits(retain_total_bytes=100 * KIB, unsent_bytes=1 << 30))
     writer = house.link()

@@ -16,7 +16,7 @@ class Retention:
     def __init__(self, total_bytes: int, free_after: float) -> None:
         self.bytes = 0
         self._total, self._free_after = total_bytes, free_after
-        # (when its oldest section was flushed, a tie-break, topic): one entry for each log that is not empty.
+        # (when its oldest section was flushed, a tie-break, topic): one entry for each topic that is aging.
         self._oldest: list[tuple[float, int, Topic]] = []
         self._ties = count()
         # Logs by the power of two of their size: the largest, near enough, without sorting 100,000 of them.
@@ -27,7 +27,8 @@ class Retention:
         """A topic's log, `before` bytes long, has had sections appended."""
         after = topic.log.bytes
         self.bytes += after - before
-        if not before:
+        if not topic.aging:
+            topic.aging = True
             self._quiet.pop(topic, None)
             heapq.heappush(self._oldest, (now, next(self._ties), topic))
         if before.bit_length() != after.bit_length():
@@ -55,6 +56,7 @@ class Retention:
         self.bytes += topic.log.bytes - before
         self._reclass(topic, before, topic.log.bytes)
         if topic.log.empty:
+            topic.aging = False
             self._quiet[topic] = now
         else:
             heapq.heappush(self._oldest, (topic.log.oldest_at, next(self._ties), topic))

@@ -16,6 +16,7 @@ class Topic:
         "_format",
         "_payloads",
         "_size",
+        "aging",
         "end",
         "first",
         "flushed_at",
@@ -37,6 +38,7 @@ class Topic:
         self.log = TopicLog(name, first, retain_bytes, retain_seconds)
         self.stamp = 0  # of its last flush
         self.flushed_at = now
+        self.aging = False  # its log has an age to be looked at
         self.touched = False  # has something to flush
         self.interests: tuple[Interest, ...] = ()
         self.matched = -1  # the generation of the index in which `interests` is right

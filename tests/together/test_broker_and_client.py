@@ -53,6 +53,8 @@ class Reader:
     def _section(self, section: Section) -> None:
         assert matches(self.feed.pattern, section.topic)
         expected = self.next.get(section.topic)
+        if expected is None:
+            self._begins(section.topic, section.first)
         if expected is None or self.unknown:
             expected = max(section.first, expected or 0)
         if section.first > expected and self.began is not None:
@@ -67,6 +69,8 @@ class Reader:
         if gap.start is None or gap.end is None:
             self.unknown = True
             return
+        if gap.topic not in self.next:
+            self._begins(gap.topic, gap.start)
         expected = self.next.get(gap.topic, gap.start)
         assert gap.start == expected < gap.end, f"{gap} came, {expected} was due"
         topic = self.house.engine.topics.get(gap.topic)
@@ -74,9 +78,18 @@ class Reader:
             assert gap.end <= topic.log.start, f"{gap} came, but the log still has it"
         self.next[gap.topic] = gap.end
 
+    def _begins(self, name: str, start: int) -> None:
+        """The first that it hears of a topic is no later than what it is owed."""
+        topic = self.house.engine.topics.get(name)
+        if self.began is not None and topic is not None and not self.unknown:
+            owed = max(topic.first, self.began.get(name, 0))
+            assert start <= owed, f"{name}: it began at {start}, and {owed} was owed"
+
     def check_complete(self) -> None:
         """Called when everything has been delivered."""
-        if self.began is None or self.unknown or not self.feed.live:
+        assert self.feed.live
+        assert self.began is not None
+        if self.unknown:
             return
         for name, topic in self.house.engine.topics.items():
             # A topic that was freed and came back starts where all that were freed had ended.

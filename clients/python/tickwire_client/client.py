@@ -40,8 +40,8 @@ def connect(
 ) -> Opening[Client]:
     """A client: `async with connect() as client`, or `client = await connect()`, which is closed with `client.close()`.
 
-    Of several addresses the first that answers is used; where it goes, the next. `name` is what the broker's logs call
-    this client. `timeout` seconds is how long publishing and subscribing wait for a connection and for the answer.
+    Of several addresses the first that answers is used; where it goes, the next. `name` tells the broker what
+    this client is. `timeout` seconds is how long publishing and subscribing wait for a connection and for the answer.
     `on_state(state, detail)` is called with "connecting", "connected", "reconnecting" and "closed"; `on_refused(error)`
     with what became of a `publish_nowait` that was refused.
 
@@ -209,7 +209,7 @@ class Client:
     async def close(self, *, timeout: float = 5.0) -> None:
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
         try:
-            if self.state == "connected" and self._session.outbox:
+            if self._connection.unsent:
                 await self._flush_within(timeout)
         finally:
             self._session.give_up(ConnectionLost("the client was closed first: certainly not sent"))

@@ -57,6 +57,11 @@ class Connection:
             await self.close(str(error) or "the application gave up connecting")
             raise
 
+    @property
+    def unsent(self) -> bool:
+        """Whether there is a connection on which something waits to be sent."""
+        return self._link is not None and (bool(self._session.outbox) or self._link.unsent)
+
     def send_soon(self) -> None:
         """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
         self._wanted.set()

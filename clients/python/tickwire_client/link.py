@@ -69,6 +69,12 @@ class Link:
         fault = self._socket.exception()
         return f"closed with {self._socket.close_code}" if fault is None else str(fault) or type(fault).__name__
 
+    @property
+    def unsent(self) -> bool:
+        """Whether something waits in the transport."""
+        transport = self._socket.transport
+        return transport is not None and not transport.is_closing() and transport.get_write_buffer_size() > 0
+
     async def close(self) -> None:
         try:
             await self._socket.close()
@@ -76,7 +82,7 @@ class Link:
             await self.abort()
 
     async def abort(self) -> None:
-        """Let go of it at once, whatever is unsent: to flush it to a peer that has gone could take a quarter of an hour."""
+        """Let go of it at once. What is unsent stays so: flushing it to a machine that has gone takes minutes."""
         if self._socket.transport is not None:
             self._socket.transport.abort()
         self._socket.response.close()

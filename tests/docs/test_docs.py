@@ -1,0 +1,70 @@
+"""The pages in docs/ say what is so: their code runs, and their tables are complete."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from docs.pages import ROOT, blocks, run
+from house.process import broker_process
+from tickwire.server import Broker
+from tickwire.wire import codes
+from tickwire_client.client import connect
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "bench" / "README.md", ROOT / "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("name", ["python.md", "embedding.md"])
+async def test_the_code_of_a_page_runs_and_prints_what_the_page_says(name: str) -> None:
+    page = ROOT / "docs" / name
+    async with asyncio.timeout(60), broker_process() as broker:
+        names: dict[str, Any] = {"url": broker.url}
+        for block in blocks(page):
+            assert await run(block, page, names) == block.output, f"{name}, line {block.line}"
+
+
+def test_every_metric_is_described_as_the_broker_describes_it() -> None:
+    exposed = Broker()._exposition().decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)$", exposed, re.MULTILINE))
+    helps = dict(re.findall(r"^# HELP (\S+) (.+)$", exposed, re.MULTILINE))
+
+    page = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(tickwire_\w+)` \| (\w+) \| (.+) \|$", page, re.MULTILINE)
+
+    assert told == [(name, kinds[name], helps[name]) for name in kinds]
+
+
+def test_every_option_of_connect_is_in_the_table() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)` \| `(\S+)` \| ", page, re.MULTILINE)
+
+    defaults = {**dict.fromkeys(("url",), "ws://127.0.0.1:8765"), **(connect.__kwdefaults__ or {})}
+    assert told == [(name, repr(value).replace("'", '"')) for name, value in defaults.items()]
+    assert connect.__defaults__ == ("ws://127.0.0.1:8765",)
+
+
+def test_every_reason_of_a_gap_is_in_the_table() -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)) >= set(codes.GAP_REASONS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Any) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" not in target:
+            path, _, heading = target.partition("#")
+            there = (page.parent / path) if path else page
+            assert there.exists(), f"{page.name}: {target}"
+            assert not heading or heading in headings(there.read_text(encoding="utf-8")), f"{page.name}: {target}"
+
+
+def headings(text: str) -> set[str]:
+    """As GitHub writes them into addresses."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    }

@@ -28,7 +28,7 @@ def unpack(data: bytes, max_array: int, bounds: tuple[int, int] | None = None) -
     try:
         size = len(data)
         max_array = max_array if max_array < size else size  # an element is at least a byte
-        if size > _HARMLESS_BYTES and _may_declare(data, _UNSEEN_ELEMENTS // max_array):
+        if size > _HARMLESS_BYTES and may_declare(data, _UNSEEN_ELEMENTS // max_array):
             _check_complete(data)
         # The densest delivery that a broker may send has one of them in 6 bytes.
         count = _Count(*(bounds or (size // 6 + 1024, size))) if size > _UNCOUNTED_BYTES else None
@@ -50,7 +50,7 @@ def unpack(data: bytes, max_array: int, bounds: tuple[int, int] | None = None) -
         raise WireError("bad_frame", f"not a frame: {why}") from None
 
 
-def _may_declare(data: bytes, arrays: int) -> bool:
+def may_declare(data: bytes, arrays: int) -> bool:
     """Whether that many bytes look like the header of a long array. `find` is 15 times as fast as `count`."""
     for header in (b"\xdc", b"\xdd"):
         at, found = data.find(header), 0

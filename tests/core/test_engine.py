@@ -316,6 +316,58 @@ def test_when_all_unsent_bytes_are_too_many_the_worst_falls_behind_first() -> No
     assert (worst.peer.behind, bad.peer.behind) == (True, False)
 
 
+def test_a_connection_that_is_gone_costs_the_others_nothing() -> None:
+    house = House(Limits(unsent_bytes=1 * KIB))
+    gone, slow, mine, writer = (reader(house, "*") for _ in range(4))
+    gone_publisher = house.link()
+
+    slow.reading = False
+    publish(writer, "a", bytes(2 * KIB))
+    house.flush()
+    gone.gone = gone_publisher.gone = True
+    publish(gone_publisher, "a", b"1", id=1)
+    publish(writer, "a", b"2", id=2)
+    publish(writer, "b", b"3", id=3)
+    house.flush()
+    slow.reading = True
+    house.engine.sweep()
+
+    assert [(s.topic, s.first) for s in mine.sections()] == [("a", 0), ("a", 1), ("b", 0)]
+    assert [(s.topic, s.first) for s in slow.sections()] == [("a", 0), ("a", 1), ("b", 0)]
+    assert Ack([[2, 2], [3, 0]]) in writer.take()
+    assert not slow.peer.behind
+    assert house.engine.pending_bytes == writer.peer.pending == 0
+
+
+def test_the_time_of_a_topic_never_decreases_though_the_clock_does() -> None:
+    house = House()
+    mine, writer = reader(house, "a"), house.link()
+
+    for time_us in (5_000, 3_000, 4_000, 6_000):
+        publish(writer, "a", b"x")
+        house.engine.flush(house.clock.now, time_us)
+
+    times = [s.time_us for s in mine.sections()]
+    assert times == sorted(times)
+    assert times[-1] >= 6_000
+
+
+def test_a_topic_that_was_freed_and_came_back_is_not_freed_for_the_old_one() -> None:
+    house = House(Limits(retain_total_bytes=0, retain_seconds=50, free_topic_after=10))
+    writer = house.link()
+    for _ in range(3):
+        publish(writer, "a", b"x")
+        house.flush()
+    for _ in range(4):
+        house.wait(12)
+        publish(writer, "a", b"x")
+        house.flush()
+        house.wait(12)
+
+    offsets = [offset for topic, offset in house.store.messages if topic == "a"]
+    assert offsets == sorted(set(offsets))
+
+
 def test_a_peer_that_left_is_in_nothing_any_more() -> None:
     house = House(Limits(unsent_bytes=1 * KIB))
     gone, writer = reader(house, "a", "a.*", ">"), house.link()

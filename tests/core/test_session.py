@@ -224,4 +224,4 @@ def test_more_topics_than_fit_in_a_reply_are_said_to_be_more() -> None:
     (reply,) = answer(house.link(), Subscribe(1, "t.>", (house.engine.epoch, 0)))
 
     assert isinstance(reply, Subscribed)
-    assert (len(reply.moved or []), reply.more) == (4096, True)
+    assert (len(reply.moved or []), reply.more) == (3600, True)

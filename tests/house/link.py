@@ -75,8 +75,14 @@ class Link:
         self.house = house
         self.sent: list[bytes] = []  # one entry per write
         self.reading = True
-        self.peer = Peer(id, self.sent.append, self._unsent, inflates)
+        self.gone = False  # the transport's end has come, and the session has not heard of it
+        self.peer = Peer(id, self._write, self._unsent, inflates)
         self.session = Session(house.engine, self.peer)
+
+    def _write(self, data: bytes) -> None:
+        if self.gone:
+            raise RuntimeError("the handler is closed")  # what uvloop says
+        self.sent.append(data)
 
     def _unsent(self) -> int:
         """A reader that reads has taken everything by the time anybody asks."""

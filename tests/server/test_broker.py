@@ -112,7 +112,8 @@ async def test_a_handshake_that_does_not_end_is_cut_off(said: bytes) -> None:
     async with Broker(Settings(handshake_timeout=0.2)).serving(port=0) as url, dialled(url) as raw:
         raw.writer.write(said)
 
-        assert await raw.rest() == b""
+        # aiohttp itself would end it too, after ten seconds or more.
+        assert await asyncio.wait_for(raw.rest(), 5) == b""
 
 
 async def test_who_is_silent_is_given_up_and_who_answers_pings_is_not() -> None:
@@ -138,6 +139,69 @@ async def test_each_beat_says_up_to_where_a_reader_has_everything() -> None:
         await client.expect(Beat)
 
         assert (await client.receive()) == Mark(broker.engine.stamp) == Mark(1)
+
+
+async def test_readers_that_reset_while_they_are_written_to_cost_the_others_nothing() -> None:
+    """On uvloop, which raises where one writes to a transport that has just gone."""
+    async with broker_process() as broker, connected(broker.url) as mine, connected(broker.url) as writer:
+        await mine.send(Subscribe(1, "a"))
+        await mine.expect(Subscribed)
+        async with contextlib.AsyncExitStack() as stack:
+            raws = [await stack.enter_async_context(upgraded(broker.url)) for _ in range(100)]
+            for raw in raws:
+                raw.send_message(encode(Hello(subscriptions=[Subscribe(1, "a")])))
+                await raw.reader.readexactly(2)
+            for number, raw in enumerate(raws):
+                raw.writer.transport.abort()
+                await writer.send(Publish(number, [Run("a", [b"%d" % number])]))
+
+            expected = 0
+            while expected < len(raws):
+                for section in (await mine.expect(Delivery)).sections:
+                    assert section.first == expected
+                    expected += len(section.payloads)
+            acked = 0
+            while acked < len(raws):
+                acked += len((await writer.expect(Ack)).receipts)
+
+
+async def test_nothing_follows_a_close() -> None:
+    async with Broker(Settings()).serving(port=0) as url, upgraded(url) as raw, connected(url) as writer:
+        raw.send_message(encode(Hello(subscriptions=[Subscribe(1, "a")])))
+        raw.send_message(b"\xc1")
+        stream = b""
+        while b"\x88" not in stream:
+            stream += await asyncio.wait_for(raw.reader.read(1 << 16), 10)
+        await round_trip(writer, "a")
+        raw.writer.write_eof()
+        stream += await raw.rest()
+
+        assert stream[stream.index(b"\x88") :].endswith(b"bad_frame")
+
+
+async def test_a_slow_reader_that_still_takes_bytes_is_not_given_up() -> None:
+    settings = Settings(beat_every=0.1, give_up_after=0.6, unsent_bytes=4 * KIB, retain_bytes=64 * MIB)
+    broker = Broker(settings)
+    async with broker.serving(port=0) as url, upgraded(url) as slow, connected(url) as writer:
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        slow.send_message(encode(Hello(subscriptions=[Subscribe(1, "a")])))
+        reading = asyncio.create_task(answer_pings(writer))
+        for number in range(60):
+            await writer.send(Publish(number, [Run("a", [bytes(200_000)])]))
+        await eventually(lambda: broker.engine.stats.fell_behind == 1)
+        reading_slowly = asyncio.get_running_loop().time() + 1.5
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        while asyncio.get_running_loop().time() < reading_slowly:
+            assert await asyncio.wait_for(slow.reader.read(20_000), 5)
+            await asyncio.sleep(0.02)
+
+        assert len(broker.engine.catch_up.behind) == 1
+        reading.cancel()
+
+
+async def answer_pings(client: Client) -> None:
+    while True:
+        await client.receive()
 
 
 async def leave_by_close(raw: Raw) -> None:

@@ -63,7 +63,15 @@ def test_numbers_are_taken_at_their_bounds_and_refused_beyond(name: str) -> None
         ({"port": 70000}, "port is 70000, but must be an integer from 0 to 65535"),
         ({"port": "8765"}, "port is '8765', but must be an integer from 0 to 65535"),
         ({"port": True}, "port is true, but must be an integer from 0 to 65535"),
-        ({"path": "ws"}, "path is 'ws', but must start with '/'"),
+        (
+            {"path": "ws"},
+            "path is 'ws', but must be '/' and then letters, digits, '/', '.', '-', '_' or '~';"
+            " /health and /metrics are taken",
+        ),
+        (
+            {"payload_bytes": 5_000, "frame_bytes": 4_096},
+            "payload_bytes is 5000, but must be at most 3072: a frame of frame_bytes holds no more",
+        ),
         ({"host": ""}, "host is '', but must be a text that is not empty"),
         ({"log_level": "loud"}, "log_level is 'loud', but must be one of debug, info, warning, error"),
         ({"uvloop": 1}, "uvloop is 1, but must be true or false"),

@@ -27,7 +27,6 @@ from .topic import Topic
 
 DELIVERY_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
 
-MOVED_SCAN = 16_384  # topics looked at for one subscription that comes back: about 5 ms
 RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
 
 
@@ -145,18 +144,20 @@ class Engine:
         topic = self.topics[name]
         return (name, topic.moved_since(stamp), topic.log.end) if topic.stamp > stamp else None
 
-    def moved_since(self, pattern: str, stamp: int, most: int) -> tuple[list[tuple[str, int, int]], bool]:
-        """(topic, from, to) of topics that got messages after a stamp and match, and whether there may be more."""
+    def moved_since(self, pattern: str, stamp: int, most: int, looks: int) -> Moved:
+        """What matches of the topics that got messages after a stamp, looking at no more than `looks` of them."""
         matches = matcher(pattern).fullmatch
-        moved: list[tuple[str, int, int]] = []
-        for looked_at, topic in enumerate(reversed(self._by_stamp)):
+        moved = Moved([], False, 0)
+        for topic in reversed(self._by_stamp):
             if topic.stamp <= stamp:
                 break
-            if len(moved) == most or looked_at == MOVED_SCAN:
-                return moved, True
+            if len(moved.topics) == most or moved.looks == looks:
+                moved.more = True
+                break
+            moved.looks += 1
             if matches(topic.name):
-                moved.append((topic.name, topic.moved_since(stamp), topic.log.end))
-        return moved, False
+                moved.topics.append((topic.name, topic.moved_since(stamp), topic.log.end))
+        return moved
 
     # What the server's timers ask for.
 
@@ -254,6 +255,7 @@ class Engine:
 
     def _settle(self, outcome: Outcome) -> None:
         """Take note of who fell behind, and put the worst behind while all that is unsent is too much."""
+        self.stats.writes_lost += outcome.gone
         late = outcome.late
         total = sum(outcome.unsent.values())
         if total > self.limits.unsent_total_bytes:
@@ -298,10 +300,21 @@ class Engine:
 
     def _free(self, topic: Topic) -> None:
         """Forget a topic. New ones start where it ended, so that no offset of its name is ever given twice."""
+        if self.topics.get(topic.name) is not topic:
+            return
         self.floor = max(self.floor, topic.end)
         self.freed_stamp = max(self.freed_stamp, topic.stamp)
         del self.topics[topic.name]
         self._by_stamp.pop(topic, None)
+
+
+@dataclass(slots=True)
+class Moved:
+    """(topic, from, to) of topics that moved, whether there may be more, and how many were looked at."""
+
+    topics: list[tuple[str, int, int]]
+    more: bool
+    looks: int
 
 
 @dataclass(slots=True)

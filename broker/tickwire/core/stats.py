@@ -19,3 +19,4 @@ class Stats:
     refusals: int = 0
     fell_behind: int = 0
     came_level: int = 0
+    writes_lost: int = 0  # to connections that had just gone

@@ -24,26 +24,34 @@ class Audience:
 NOBODY = Audience((), (), 0)
 
 
+@dataclass(slots=True, eq=False)
+class Built:
+    """An audience and what it was built from. Compared by identity: to hash 1,000 patterns 1,000 times is slow."""
+
+    interests: tuple[Interest, ...]
+    audience: Audience
+
+
 class Audiences:
     """Builds each audience at most once between changes, and interns it, so that topics can be joined by identity."""
 
     def __init__(self) -> None:
-        self._built: dict[tuple[Interest, ...], Audience] = {}
+        self._built: dict[tuple[Interest, ...], Built] = {}
         self._interned: WeakValueDictionary[tuple[tuple[Peer, ...], tuple[Peer, ...]], Audience] = WeakValueDictionary()
 
     def of(self, interests: tuple[Interest, ...]) -> Audience:
         """The audience of a topic that matches these patterns."""
-        audience = self._built.get(interests)
-        return self._build(interests) if audience is None else audience
+        built = self._built.get(interests)
+        return self._build(interests) if built is None else built.audience
 
     def changed(self, interest: Interest) -> None:
         """A peer came to, left, fell behind or came level in this pattern: build anew what depends on it."""
-        for key in interest.keys:
-            self._built.pop(key, None)
-            for other in key:
+        for built in interest.built:
+            del self._built[built.interests]
+            for other in built.interests:
                 if other is not interest:
-                    other.keys.discard(key)
-        interest.keys.clear()
+                    other.built.discard(built)
+        interest.built.clear()
 
     def _build(self, interests: tuple[Interest, ...]) -> Audience:
         if not interests:
@@ -56,7 +64,7 @@ class Audiences:
         if audience is None:
             audience = Audience(live, behind, sum(peer.inflates for peer in live))
             self._interned[live, behind] = audience
-        self._built[interests] = audience
+        built = self._built[interests] = Built(interests, audience)
         for interest in interests:
-            interest.keys.add(interests)
+            interest.built.add(built)
         return audience

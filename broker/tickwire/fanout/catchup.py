@@ -19,6 +19,7 @@ LIVE = 0  # the stream of what everybody gets as it comes
 CHUNK_BYTES = 64 << 10  # of one topic, before the next topic has its turn
 BUDGET_BYTES = 256 << 10  # for one peer in a sweep: about what its socket takes at once
 SWEEP_BYTES = 4 << 20  # for all peers in a sweep: copying it to sockets holds the loop for about 2 ms
+CHUNK_COST = 256  # what a chunk counts as beside its bytes, so that thousands of tiny topics use up a budget
 CURSOR_BYTES = 64  # what looking at a cursor counts as, so that 100,000 of them use up a sweep
 SHARED_BY = 3  # peers that must want a chunk before it is deflated, unless the loop is idle
 
@@ -91,7 +92,7 @@ class CatchUp:
             self.offsets_lost += chunk.lost
             part = chunk.bytes_for(peer, self._deflater, idle)
             parts.append(part)
-            size += len(part)
+            size += len(chunk.gap) + len(chunk.frame) + CHUNK_COST  # before compression: that is what takes the time
             cursors[log] = chunk.next  # behind the others, so that the next sweep begins with them
             if chunk.next < log.end:
                 waiting.append(log)

@@ -12,6 +12,9 @@ from .peer import Peer
 
 # Every data frame leaves from this file. A second writer on the same connection would desynchronise the order of
 # replies and deliveries, and one that compresses with a context would corrupt the third message silently.
+#
+# A transport whose connection is gone may raise (uvloop does, until the session has left). That must never cost the
+# others of its flush anything, so no write is without a `try`, which is free where nothing is raised.
 
 
 @dataclass(slots=True)
@@ -29,6 +32,7 @@ class Outcome:
 
     late: list[Peer]
     unsent: dict[Peer, int]
+    gone: int = 0  # connections that were not there any more
 
 
 def deliver(groups: list[Group], replying: Iterable[Peer], unsent_limit: int) -> Outcome:
@@ -61,7 +65,10 @@ def _deliver_one(group: Group, unsent_limit: int, outcome: Outcome) -> None:
         data = deflated if peer.inflates else plain
         if peer.replies:
             data = b"".join((*map(websocket_frame, peer.take_replies()), data))
-        peer.write(data)
+        try:
+            peer.write(data)
+        except Exception:
+            outcome.gone += 1
 
 
 def _deliver_many(groups: list[Group], unsent_limit: int, outcome: Outcome) -> None:
@@ -84,14 +91,17 @@ def _deliver_many(groups: list[Group], unsent_limit: int, outcome: Outcome) -> N
         parts = [group.shared.deflated if inflates else group.shared.plain for group in mine]
         if peer.replies:
             parts[:0] = map(websocket_frame, peer.take_replies())
-        peer.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        try:
+            peer.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        except Exception:
+            outcome.gone += 1
 
 
 def _reply(peer: Peer, unsent_limit: int, outcome: Outcome) -> None:
     if peer.unsent() > unsent_limit:
         _fall_behind(peer, [], outcome)
-    else:
-        peer.write(b"".join(map(websocket_frame, peer.take_replies())))
+    elif not write_now(peer, b"".join(map(websocket_frame, peer.take_replies()))):
+        outcome.gone += 1
 
 
 def _fall_behind(peer: Peer, groups: list[Group], outcome: Outcome) -> None:
@@ -103,9 +113,16 @@ def _fall_behind(peer: Peer, groups: list[Group], outcome: Outcome) -> None:
 
 def write_frames(peer: Peer, frames: bytes) -> None:
     """Write what catching up gives, behind whatever replies are owed."""
-    peer.write(b"".join((*map(websocket_frame, peer.take_replies()), frames)) if peer.replies else frames)
+    write_now(peer, b"".join((*map(websocket_frame, peer.take_replies()), frames)) if peer.replies else frames)
 
 
-def write_now(peer: Peer, frames: bytes) -> None:
-    """Write outside the flush: only a beat and the last frame before a close may leave like this."""
-    peer.write(frames)
+def write_now(peer: Peer, frames: bytes) -> bool:
+    """Write outside the flush: only a beat and the last frame before a close may leave like this.
+
+    Returns whether the connection was still there.
+    """
+    try:
+        peer.write(frames)
+    except Exception:
+        return False
+    return True

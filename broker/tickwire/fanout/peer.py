@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from .log import TopicLog
+
+if TYPE_CHECKING:
+    from .audience import Built
 
 
 class Peer:
@@ -68,9 +72,9 @@ class Peer:
 class Interest:
     """Everyone who subscribed to one pattern, each with the stamp at which it did."""
 
-    __slots__ = ("keys", "pattern", "peers")
+    __slots__ = ("built", "pattern", "peers")
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
         self.peers: dict[Peer, int] = {}
-        self.keys: set[tuple[Interest, ...]] = set()  # the audiences that were built from it
+        self.built: set[Built] = set()  # the audiences that were built from it

@@ -54,7 +54,7 @@ class Broker:
 
     def mount(self, app: web.Application, path: str | None = None) -> None:
         """Serve the WebSocket on a path of an application, for as long as that runs."""
-        app.router.add_get(path or self.settings.path, self._upgrade)
+        app.router.add_get(path or self.settings.path, self._upgrade, allow_head=False)
         app.on_startup.append(self._start)
         app.on_shutdown.append(self._say_goodbye)
         app.on_cleanup.append(self._stop)
@@ -137,8 +137,11 @@ class Broker:
         # No further coroutine between this and the reading of frames: each costs an idle connection 270 bytes.
         try:
             ws = Socket(self.settings)
-            await ws.prepare(request)
-            connection = self._enter(request, ws)
+            try:
+                await ws.prepare(request)
+                connection = self._enter(request, ws)
+            except ConnectionError:
+                return ws  # gone before the upgrade was answered
             try:
                 await connection.run()
             finally:

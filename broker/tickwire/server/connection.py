@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Literal
@@ -17,7 +18,7 @@ from tickwire.fanout.frame import close_frame, websocket_frame
 from tickwire.fanout.peer import Peer
 from tickwire.wire.codes import CODES
 from tickwire.wire.encode import encode
-from tickwire.wire.limits import SUBPROTOCOL
+from tickwire.wire.limits import HELLO_BYTES, SUBPROTOCOL
 from tickwire.wire.messages import Bye
 
 from . import logs
@@ -26,6 +27,8 @@ from .settings import Settings
 
 log = logs.logger("tickwire.connection")
 
+# `receive` does not give the loop a turn while aiohttp has frames: one read may bring 40,000 pings.
+FRAMES_A_TURN = 256
 CLOSE_TIMEOUT = 3.0  # seconds that a peer has to answer a close
 _NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of Linux, which Python's socket module does not name
 
@@ -37,7 +40,7 @@ class Socket(web.WebSocketResponse[Literal[False]]):
         super().__init__(
             protocols=(SUBPROTOCOL,),
             compress=settings.compression,
-            max_msg_size=settings.frame_bytes + 1,  # aiohttp refuses what is as long as its limit
+            max_msg_size=max(settings.frame_bytes, HELLO_BYTES) + 1,  # aiohttp refuses what is as long as its limit
             autoping=False,
             timeout=CLOSE_TIMEOUT,
             decode_text=False,
@@ -108,6 +111,8 @@ class Connection:
             await self._close(self._dismissal)
         except Goodbye as goodbye:
             await self._close(goodbye)
+        except ConnectionError:
+            pass  # it went while a ping of it was answered
         finally:
             self._task = None
 
@@ -119,9 +124,11 @@ class Connection:
 
     async def _take_frames(self) -> None:
         ws, session, pump, engine = self.ws, self.session, self._pump, self._pump.engine
-        while True:
+        for number in itertools.count(1):
             message = await ws.receive()
             self.heard = True
+            if not number % FRAMES_A_TURN:
+                await asyncio.sleep(0)
             if message.type is WSMsgType.BINARY:
                 session.receive(message.data, pump.now())
                 if engine.due:
@@ -140,6 +147,7 @@ class Connection:
         self.closing = True
         self.ws.on_too_big = None
         self._say(goodbye)
+        self.session.leave()  # nothing may follow a close
         code = CODES[goodbye.code].closes or WSCloseCode.PROTOCOL_ERROR
         with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
             # Not drained: that would wait without end for a peer that does not read.

@@ -15,7 +15,7 @@ from .connection import Connection
 from .pump import Pump
 from .settings import Settings
 
-_TICK = 1.0  # seconds; less where a deadline is shorter
+_TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds; less than the first only where a deadline is short
 
 
 class Heartbeat:
@@ -26,7 +26,8 @@ class Heartbeat:
 
     def __init__(self, pump: Pump, settings: Settings, connections: Iterable[Connection]) -> None:
         self._pump, self._settings, self._connections = pump, settings, connections
-        self._every = min(_TICK, settings.hello_timeout / 4, settings.beat_every / 4, settings.reply_timeout / 4)
+        deadlines = (settings.hello_timeout, settings.beat_every, settings.reply_timeout)
+        self._every = min(_TICK, max(_SHORTEST_TICK, min(deadlines) / 4))
         self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
 
     def stop(self) -> None:

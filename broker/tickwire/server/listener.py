@@ -9,7 +9,7 @@ from aiohttp import web
 from .settings import Settings
 
 _KEEP_ALIVE = 10.0  # seconds between two plain HTTP requests, such as Prometheus's
-_TICK = 1.0
+_TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds
 
 
 class Listener:
@@ -58,7 +58,7 @@ class Listener:
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(min(_TICK, self._settings.handshake_timeout / 4), self._tick)
+        self._timer = loop.call_later(min(_TICK, max(_SHORTEST_TICK, self._settings.handshake_timeout / 4)), self._tick)
         now = loop.time()
         late = []
         for handler, deadline in self._handshakes.items():

@@ -21,6 +21,7 @@ _COUNTERS = {
     "refusals": "Frames refused.",
     "fell_behind": "Times that a peer fell behind.",
     "came_level": "Times that a peer came level again.",
+    "writes_lost": "Writes to connections that had just gone.",
 }
 
 

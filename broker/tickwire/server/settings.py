@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,11 @@ _OTHER_VARIABLES = {"TICKWIRE_URL", "TICKWIRE_TOKEN", "TICKWIRE_CONFIG"}
 
 _LISTEN, _PEERS, _SIZES, _KEEP = "Listening", "Connections", "Sizes", "What is kept"
 _SLOW, _PUBLISHERS, _DEFLATE, _LOGS = "Slow readers", "Publishers", "Compression", "Logs and metrics"
+
+
+_PATH = re.compile(r"/[A-Za-z0-9/._~-]*")
+_OTHER_PATHS = ("/health", "/metrics")
+_FRAME_OVERHEAD = 1024  # a publish beside its payload: the topic and the headers, generously
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +53,7 @@ class Settings:
     retry_after: float = seconds(1.0, "What clients are told to wait before they come back.", _PEERS, low=0.0)
 
     payload_bytes: int = size(PAYLOAD_BYTES, "The largest payload of one message.", _SIZES, high=PAYLOAD_BYTES)
-    frame_bytes: int = size(FRAME_BYTES, "The largest frame from a client, inflated.", _SIZES, 256, FRAME_BYTES)
+    frame_bytes: int = size(FRAME_BYTES, "The largest frame from a client, inflated.", _SIZES, 2048, FRAME_BYTES)
     frame_messages: int = count(
         FRAME_MESSAGES, "Messages in one publish frame.", _SIZES, "messages", high=FRAME_MESSAGES
     )
@@ -81,8 +87,14 @@ class Settings:
     def __post_init__(self) -> None:
         for name, described in SETTINGS.items():
             object.__setattr__(self, name, described.check(getattr(self, name), name))
-        if not self.path.startswith("/"):
-            raise SettingsError(f"path is {self.path!r}, but must start with '/'")
+        if not _PATH.fullmatch(self.path) or self.path in _OTHER_PATHS:
+            taken = " and ".join(_OTHER_PATHS)
+            allowed = f"'/' and then letters, digits, '/', '.', '-', '_' or '~'; {taken} are taken"
+            raise SettingsError(f"path is {self.path!r}, but must be {allowed}")
+        if self.payload_bytes + _FRAME_OVERHEAD > self.frame_bytes:
+            room = self.frame_bytes - _FRAME_OVERHEAD
+            allowed = f"at most {room}: a frame of frame_bytes holds no more"
+            raise SettingsError(f"payload_bytes is {self.payload_bytes}, but must be {allowed}")
         if self.give_up_after <= self.beat_every:
             beat, given_up = show_duration(self.beat_every), show_duration(self.give_up_after)
             raise SettingsError(f"give_up_after is {given_up}, but must be longer than beat_every, which is {beat}")

@@ -301,6 +301,49 @@ def test_what_was_unsubscribed_and_subscribed_again_while_behind_starts_anew() -
     assert [(s.first, s.payloads) for s in sections] == [(subscribed.offset, [b"for me"])]
 
 
+def test_a_topic_handed_from_one_subscription_to_another_while_behind_goes_on_without_a_break() -> None:
+    house = House(Limits(unsent_bytes=1 * KIB))
+    slow, writer = reader(house, "a"), house.link()
+
+    slow.reading = False
+    for _ in range(3):
+        publish(writer, "a", bytes(2 * KIB))
+        house.flush()
+    slow.send(Subscribe(7, "*"))
+    slow.send(Unsubscribe(0))
+    publish(writer, "a", b"x")
+    house.flush()
+    slow.reading = True
+    house.engine.sweep()
+
+    assert [s.first for s in slow.sections()] == [0, 1, 2, 3]
+
+
+def test_a_topic_that_was_freed_while_a_peer_was_behind_and_away_from_it_is_not_told_of() -> None:
+    house = House(Limits(unsent_bytes=1 * KIB, retain_seconds=5, free_topic_after=5))
+    slow, writer = reader(house, "a", "b"), house.link()
+
+    slow.reading = False
+    for topic in ("b", "b", "a"):
+        publish(writer, topic, bytes(2 * KIB))
+        house.flush()
+    slow.send(Unsubscribe(0))
+    house.wait(6)
+    house.wait(6)
+    assert "a" not in house.engine.topics
+    slow.send(Subscribe(7, "a"))
+    publish(writer, "a", b"x")
+    house.flush()
+    slow.reading = True
+    house.engine.sweep()
+
+    messages = slow.take()
+    assert [m for m in messages if isinstance(m, Gap) and m.topic == "a"] == []
+    subscribed = next(m for m in messages if isinstance(m, Subscribed))
+    sections = [s for m in messages if isinstance(m, Delivery) for s in m.sections if s.topic == "a"]
+    assert [s.first for s in sections] == [subscribed.offset]
+
+
 def test_when_all_unsent_bytes_are_too_many_the_worst_falls_behind_first() -> None:
     house = House(Limits(unsent_bytes=100 * KIB, unsent_total_bytes=60 * KIB))
     worst, bad = reader(house, "*"), reader(house, "a")

@@ -27,6 +27,8 @@ from .topic import Topic
 
 DELIVERY_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
 
+_CHANGE_BITS = 24
+_STRAYED = 1_000  # subscriptions ended by one peer while it was behind that are remembered
 RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
 
 
@@ -58,6 +60,7 @@ class Engine:
         self._publishing: list[Peer] = []
         self._receipts: dict[Peer, list[list[int]]] = {}
         self._time_us = 0
+        self._changes = 0  # of subscriptions, since the last stamp
         self._falls = 0  # grows whenever some peer that is behind may lack a cursor
 
     # What sessions ask for.
@@ -117,7 +120,7 @@ class Engine:
             offset = topic.log.end
         interest = peer.subscriptions[id] = self.index.add(pattern)
         if peer not in interest.peers:
-            interest.peers[peer] = self.stamp
+            interest.peers[peer] = self._moment()
             self._audiences.changed(interest)
             self._falls += peer.behind
         return offset
@@ -126,8 +129,9 @@ class Engine:
         """Take a subscription that the peer has from it."""
         interest = peer.subscriptions.pop(id)
         if not any(other is interest for other in peer.subscriptions.values()):
+            if peer.behind:
+                self._stray(peer, interest)
             self._forsake(peer, interest)
-            peer.strayed = peer.behind
 
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""
@@ -200,6 +204,7 @@ class Engine:
         if not self._touched:
             return []
         self.stamp += 1
+        self._changes = 0
         self._time_us = time_us = max(time_us, self._time_us)
         touched, self._touched = self._touched, []
         for topic in touched:
@@ -284,9 +289,28 @@ class Engine:
             topic.interests, topic.matched = self.index.match(topic.name), self.index.generation
         return topic.interests
 
-    def _reads_since(self, peer: Peer, topic: str) -> int | None:
-        """The stamp from which on the peer reads a topic, or None where it does not."""
-        return min((i.peers[peer] for i in self.index.match(topic) if peer in i.peers), default=None)
+    def _stray(self, peer: Peer, interest: Interest) -> None:
+        """Remember what a peer that is behind read until now: of that it is owed what follows without a break."""
+        strayed = (peer.strayed or [])[-_STRAYED:]
+        peer.strayed = [*strayed, (interest.pattern, interest.peers[peer], self._moment())]
+
+    def _reads_since(self, peer: Peer, log: TopicLog) -> int | None:
+        """The stamp from which on the peer has read a topic without a break, or None where it does not read it."""
+        topic = log.topic
+        if topic not in self.topics or self.topics[topic].log is not log:
+            return None  # freed while nobody read it
+        since = min((i.peers[peer] for i in self.index.match(topic) if peer in i.peers), default=None)
+        if since is not None:
+            # The last that ended comes first; each may reach further back.
+            for pattern, joined, left in reversed(peer.strayed or ()):
+                if left > since > joined and matcher(pattern).fullmatch(topic):
+                    since = joined
+        return None if since is None else since >> _CHANGE_BITS
+
+    def _moment(self) -> int:
+        """Now, as a number that orders the subscriptions of one stamp too."""
+        self._changes += 1
+        return self.stamp << _CHANGE_BITS | self._changes
 
     def _forsake(self, peer: Peer, interest: Interest) -> None:
         del interest.peers[peer]

@@ -49,7 +49,7 @@ class _Chunk:
 class CatchUp:
     """The peers that are behind. `sweep` writes to those whose sockets have drained and tells who is level again."""
 
-    def __init__(self, deflater: Deflater | None, reads_since: Callable[[Peer, str], int | None]) -> None:
+    def __init__(self, deflater: Deflater | None, reads_since: Callable[[Peer, TopicLog], int | None]) -> None:
         self.behind: dict[Peer, None] = {}
         self.offsets_lost = 0
         self._deflater = deflater
@@ -104,7 +104,7 @@ class CatchUp:
 
     def _owed(self, peer: Peer, log: TopicLog, cursor: int) -> int:
         """Where a peer that changed its subscriptions while it was behind must be read on from."""
-        since = self._reads_since(peer, log.topic)
+        since = self._reads_since(peer, log)
         return log.end if since is None else max(cursor, log.first_after(since) if log.knows(since) else cursor)
 
 

@@ -43,7 +43,8 @@ class Peer:
         # Frames that leave at the next flush, before any delivery. Not a list while empty: that is 56 bytes a peer.
         self.replies: list[bytes] | tuple[()] = ()
         self.reply_bytes = 0
-        self.strayed = False  # unsubscribed while behind: not each cursor is of a topic that it still reads
+        # What it unsubscribed while it was behind, (pattern, moment from, moment to): not each cursor is owed any more.
+        self.strayed: list[tuple[str, int, int]] | None = None
         self.pending = 0  # bytes it published since the last flush
 
     def reply(self, frame: bytes) -> None:
@@ -66,11 +67,11 @@ class Peer:
         return self.cursors
 
     def come_level(self) -> None:
-        self.behind, self.cursors, self.strayed = False, None, False
+        self.behind, self.cursors, self.strayed = False, None, None
 
 
 class Interest:
-    """Everyone who subscribed to one pattern, each with the stamp at which it did."""
+    """Everyone who subscribed to one pattern, each with the moment at which it did."""
 
     __slots__ = ("built", "pattern", "peers")
 

@@ -141,7 +141,7 @@ class Broker:
                 await ws.prepare(request)
                 connection = self._enter(request, ws)
             except ConnectionError:
-                return ws  # gone before the upgrade was answered
+                return web.Response()  # for nobody: it went before the upgrade was answered
             try:
                 await connection.run()
             finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Any
 
@@ -13,6 +12,7 @@ from tickwire import __version__
 from .demo import demo
 from .pub import pub
 from .serve import serve
+from .standard import DISK_FULL, discard_output, open_missing, tell_unwritable
 from .sub import sub
 from .wire import wire
 
@@ -31,8 +31,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            # Whoever read the output has enough (`| head`). The rest goes nowhere, or Python complains at its own exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_output()  # whoever read it has enough (`| head`)
             return 0
 
 
@@ -56,11 +55,16 @@ for _command in (serve, pub, sub, wire, demo):
 
 def main() -> None:
     """The entry point: ends the process with 0, 1 (refused or lost), 2 (usage) or 130 (Ctrl-C)."""
+    open_missing()
     try:
         code = tickwire.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        code = tell_unwritable(error)
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     sys.exit(code)

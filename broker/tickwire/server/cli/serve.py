@@ -12,6 +12,7 @@ import click
 
 from ..settings import SETTINGS, Setting, Settings, SettingsError
 from .client import Mistake, note
+from .standard import tell_unwritable
 
 
 class SettingsCommand(click.Command):
@@ -67,15 +68,28 @@ def _run(settings: Settings) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
             runner.run(Broker(settings).run(_ready))
+    except _Unwritable as failed:
+        return tell_unwritable(failed.error)
     except OSError as error:
         note(_cannot_listen(settings, error))
         return 1
     return 0
 
 
+class _Unwritable(Exception):
+    """Nobody can be told the address. Not an OSError, which is one of the address."""
+
+    def __init__(self, error: OSError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
 def _ready(url: str) -> None:
-    click.echo(f"listening on {url}")
-    sys.stdout.flush()
+    try:
+        click.echo(f"listening on {url}")
+        sys.stdout.flush()
+    except OSError as error:
+        raise _Unwritable(error) from None
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> str:

@@ -10,10 +10,22 @@ import os
 import queue
 import threading
 from collections.abc import AsyncIterator
+from typing import IO, Any
+
+import click
+
+from .client import note
 
 _BLOCK = 64 << 10
 _LINE = 4 << 20  # a payload holds at most 1,000,000 bytes, and base64 or escapes are what makes it longer
 _AHEAD = 4  # blocks read before the first is taken
+
+
+class Unreadable(click.ClickException):
+    """Standard input is a directory, say, or not open for reading."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        note(self.message)
 
 
 async def read_lines(descriptor: int = 0) -> AsyncIterator[list[bytes]]:
@@ -31,14 +43,17 @@ async def read_lines(descriptor: int = 0) -> AsyncIterator[list[bytes]]:
 
 async def _blocks(descriptor: int) -> AsyncIterator[bytes]:
     loop = asyncio.get_running_loop()
-    blocks: asyncio.Queue[bytes] = asyncio.Queue()
+    blocks: asyncio.Queue[bytes | OSError] = asyncio.Queue()
     room = threading.Semaphore(_AHEAD)
 
     def pump() -> None:
-        block = b"-"
-        while block:
+        block: bytes | OSError = b"-"
+        while block and not isinstance(block, OSError):
             room.acquire()
-            block = os.read(descriptor, _BLOCK)
+            try:
+                block = os.read(descriptor, _BLOCK)
+            except OSError as error:
+                block = error
             try:
                 loop.call_soon_threadsafe(blocks.put_nowait, block)
             except RuntimeError:  # the loop has ended; nobody wants the rest
@@ -46,6 +61,8 @@ async def _blocks(descriptor: int) -> AsyncIterator[bytes]:
 
     threading.Thread(target=pump, daemon=True).start()
     while block := await blocks.get():
+        if isinstance(block, OSError):
+            raise Unreadable(f"standard input cannot be read: {block.strerror}") from None
         room.release()
         yield block
 

@@ -426,7 +426,7 @@ def test_a_peer_that_left_is_in_nothing_any_more() -> None:
     house.flush()
 
     assert len(gone.sent) == written
-    assert len(house.engine.index) == 0
+    assert len(house.engine.readership.index) == 0
     assert not house.engine.catch_up.behind
 
 
@@ -437,7 +437,7 @@ def test_history_is_dropped_by_age_and_a_topic_without_readers_is_freed() -> Non
     house.flush()
 
     house.wait(11)
-    assert house.engine.retention.bytes == 0
+    assert house.engine.topics.retention.bytes == 0
     assert "a" in house.engine.topics
     house.wait(21)
     assert "a" not in house.engine.topics
@@ -476,7 +476,7 @@ def test_a_log_that_is_emptied_again_and_again_leaves_nothing_behind() -> None:
         publish(writer, "a", b"x")
         house.flush()
 
-    assert len(house.engine.retention._oldest) == 1
+    assert len(house.engine.topics.retention._oldest) == 1
     house.wait(11)
     house.wait(21)
     assert not house.engine.topics
@@ -491,7 +491,7 @@ def test_all_logs_together_stay_within_their_bound_at_the_cost_of_the_largest() 
     for _ in range(50):
         publish(writer, "large", bytes(10 * KIB))
         house.flush()
-        assert house.engine.retention.bytes <= 100 * KIB
+        assert house.engine.topics.retention.bytes <= 100 * KIB
 
     assert house.engine.topics["small"].log.start == 0
     assert house.engine.topics["large"].log.start > 0

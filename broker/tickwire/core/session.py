@@ -125,7 +125,7 @@ class Session:
             raise SubscriptionExists(subscribe.id)
         if len(self.peer.subscriptions) >= limit:
             raise TooManySubscriptions(limit)
-        offset = self._engine.subscribe(self.peer, subscribe.id, subscribe.pattern, now)
+        offset = self._engine.readership.subscribe(self.peer, subscribe.id, subscribe.pattern, now)
         reply = Subscribed(subscribe.id, LIVE, self._engine.stamp, offset)
         if subscribe.seen is not None:
             self._say_what_moved(reply, subscribe.pattern, *subscribe.seen)
@@ -135,18 +135,18 @@ class Session:
         """What the client missed since it saw that stamp; in another epoch it has seen nothing of this one."""
         seen = stamp if epoch == self._engine.epoch else 0
         if reply.offset is not None:
-            one = self._engine.topic_moved_since(pattern, seen)
+            one = self._engine.topics.one_moved_since(pattern, seen)
             reply.moved = [one] if one else []
             return
-        moved = self._engine.moved_since(pattern, seen, min(MOVED_TOPICS, self._looks), self._looks)
+        moved = self._engine.topics.moved_since(pattern, seen, min(MOVED_TOPICS, self._looks), self._looks)
         self._looks -= moved.looks
         reply.moved = moved.topics
-        reply.more = True if moved.more or seen < self._engine.freed_stamp else None
+        reply.more = True if moved.more or seen < self._engine.topics.freed_stamp else None
 
     def _unsubscribe(self, unsubscribe: Unsubscribe, now: float) -> None:
         if unsubscribe.id not in self.peer.subscriptions:
             raise UnknownSubscription(unsubscribe.id)
-        self._engine.unsubscribe(self.peer, unsubscribe.id)
+        self._engine.readership.unsubscribe(self.peer, unsubscribe.id)
         self._engine.reply(self.peer, encode(Unsubscribed(unsubscribe.id)))
 
     def _publish(self, publish: Publish, now: float) -> None:
@@ -158,7 +158,7 @@ class Session:
         else:
             sizes = [self._checked(run) for run in runs]
             self._check_count(runs)
-            topics = engine.claim([run.topic for run in runs], now)
+            topics = engine.topics.claim([run.topic for run in runs], now)
             each = zip(topics, runs, sizes, strict=True)
             offsets = [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each]
         if publish.id is not None:

@@ -40,8 +40,9 @@ class EngineCollector(Collector):
         yield GaugeMetricFamily("tickwire_connections", "Connections open now.", value=self._connections())
         yield GaugeMetricFamily("tickwire_peers_behind", "Peers behind now.", value=len(engine.catch_up.behind))
         yield GaugeMetricFamily("tickwire_topics", "Topics held.", value=len(engine.topics))
-        yield GaugeMetricFamily("tickwire_patterns", "Patterns subscribed to.", value=len(engine.index))
-        yield GaugeMetricFamily("tickwire_retained_bytes", "Bytes of all topic logs.", value=engine.retention.bytes)
+        yield GaugeMetricFamily("tickwire_patterns", "Patterns subscribed to.", value=len(engine.readership.index))
+        retained = engine.topics.retention.bytes
+        yield GaugeMetricFamily("tickwire_retained_bytes", "Bytes of all topic logs.", value=retained)
 
 
 def exposition(collector: Collector) -> Callable[[], bytes]:

@@ -35,7 +35,10 @@ _FRAME_OVERHEAD = 1024  # a publish beside its payload: the topic and the header
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """How a broker behaves. Raises SettingsError for a value that is not allowed."""
+    """How a broker behaves. Raises SettingsError for a value that is not allowed, or a name that is no setting.
+
+    Sizes and durations may be texts, as in the TOML file: `retain_bytes="64 KiB"`.
+    """
 
     host: str = setting("127.0.0.1", "Address to listen on; 0.0.0.0 for every IPv4 interface.", _LISTEN)
     port: int = count(8765, "Port to listen on; 0 picks a free one.", _LISTEN, low=0, high=65_535)
@@ -84,9 +87,16 @@ class Settings:
     log_format: str = setting("text", "Log lines for people, or as JSON.", _LOGS, choices=("text", "json"))
     metrics_public: bool = setting(False, "Answer /metrics to everyone, not only to loopback.", _LOGS)
 
+    # Here and not in __init__, which is the dataclass's: its TypeError would not say what was meant.
+    def __new__(cls, **given: Any) -> Settings:
+        for name in given:
+            if name not in SETTINGS:
+                raise SettingsError(f"Settings was given {name!r}, which is no setting{_meant(name) or _listed()}")
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         for name, described in SETTINGS.items():
-            object.__setattr__(self, name, described.check(getattr(self, name), name))
+            object.__setattr__(self, name, described.check(described.parse(getattr(self, name)), name))
         if not _PATH.fullmatch(self.path) or self.path in _OTHER_PATHS:
             taken = " and ".join(_OTHER_PATHS)
             allowed = f"'/' and then letters, digits, '/', '.', '-', '_' or '~'; {taken} are taken"
@@ -132,7 +142,7 @@ def _from_file(file: Path) -> dict[str, tuple[str, Any]]:
         raise SettingsError(f"the settings file {str(file)!r} is not TOML: {error}") from None
     for name in table:
         if name not in SETTINGS:
-            raise SettingsError(f"{file} has {name!r}, which is no setting{_meant(name, SETTINGS) or _listed()}")
+            raise SettingsError(f"{file} has {name!r}, which is no setting{_meant(name) or _listed()}")
     return {name: (f"{name} in {file}", value) for name, value in table.items()}
 
 
@@ -151,13 +161,13 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
 
 def _suspect(variable: str) -> None:
     """Variables of others may start like ours; only what looks like a setting mistyped is an error."""
-    meant = _meant(variable.removeprefix(PREFIX).lower(), SETTINGS, PREFIX)
+    meant = _meant(variable.removeprefix(PREFIX).lower(), PREFIX)
     if meant:
         raise SettingsError(f"the environment has {variable}, which is no setting{meant}")
 
 
-def _meant(name: str, names: Mapping[str, Setting], prefix: str = "") -> str:
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.75)
+def _meant(name: str, prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.75)
     if not close:
         return ""
     return f"; did you mean {prefix + close[0].upper() if prefix else close[0]}?"
@@ -188,7 +198,8 @@ _INTRODUCTION = """# Settings
 
 Every setting can be given in three ways; the first that is there wins: a flag of `tickwire serve`, a variable of the
 environment (`TICKWIRE_` and the name in capitals: `TICKWIRE_RETAIN_BYTES`), a line in the TOML file that
-`--config FILE` names. In Python: `Settings(retain_bytes=8 << 20)`, or `Settings.load("tickwire.toml")`.
+`--config FILE` or the variable `TICKWIRE_CONFIG` names. In Python: `Settings(retain_bytes="8 MiB")`, or
+`Settings.load("tickwire.toml")`.
 
 ```toml
 host = "0.0.0.0"

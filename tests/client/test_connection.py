@@ -141,6 +141,33 @@ async def test_a_publish_that_found_no_connection_in_time_was_certainly_not_sent
         assert not client._session.outbox.in_flight
 
 
+async def test_publishes_that_found_no_connection_in_time_do_not_stay_in_memory() -> None:
+    async def go(peer: Peer) -> None:
+        await peer.greet()
+
+    states = States()
+    async with scripted(go) as url, connect(url, on_state=states, timeout=0.2) as client:
+        await states.reach("reconnecting")
+        publishes = [client.publish("a", payload=bytes(1_000)) for _ in range(100)]
+        outcomes = await asyncio.gather(*publishes, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} == {ConnectionLost}
+        assert not client._session.outbox
+
+
+async def test_after_a_goodbye_the_next_address_is_tried() -> None:
+    async def leave(peer: Peer) -> None:
+        await peer.greet()
+        await peer.say(Bye("going_away", "the broker is stopping"))
+
+    states = States()
+    async with (
+        scripted(leave, stay) as first,
+        scripted(stay) as second,
+        connect([first, second], on_state=states),
+    ):
+        assert await states.reach("connected", 2) == f"{second}/ws"
+
+
 async def test_silence_past_the_deadline_is_a_loss() -> None:
     async def be_silent(peer: Peer) -> None:
         await peer.greet(beat_ms=50, deadline_ms=150)

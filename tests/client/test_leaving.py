@@ -118,6 +118,27 @@ async def test_closing_twice_is_closing_once() -> None:
     assert [type(message) for message in heard] == [Bye]
 
 
+async def test_what_is_published_while_it_closes_is_told_at_once() -> None:
+    leaving = asyncio.Event()
+
+    async def leave_slowly(peer: Peer) -> None:
+        await peer.greet()
+        assert isinstance(await peer.hear(), Bye)
+        leaving.set()
+        await peer.until_gone()
+
+    async with scripted(leave_slowly) as url:
+        client = await connect(url)
+        closing = asyncio.create_task(client.close())
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionLost, match="closed"):
+            await asyncio.wait_for(client.publish("a", 1), 5)
+        with pytest.raises(ConnectionLost, match="closed"):
+            client.publish_nowait("a", 1)
+        await closing
+        assert leaving.is_set()
+
+
 async def test_closing_while_it_reconnects_ends_the_attempts() -> None:
     async def go(peer: Peer) -> None:
         await peer.greet()

@@ -405,3 +405,82 @@ def test_frames_and_fields_of_a_later_version_are_ignored() -> None:
     session.receive(bytes.fromhex("9415009197a161000101 91c40168 c0c2c3".replace(" ", "")))
 
     assert seen(feed) == [("a", 0, 1, None)]
+
+
+def test_what_is_older_than_a_subscription_is_not_handed_to_it() -> None:
+    session = Session()
+    opened(session)
+    early = subscribed(session, "a.>")
+    late = subscribed(session, "a.*", stamp=5)
+
+    deliver(session, section("a.b", 0, 4, 2), section("a.b", 2, 5, 2), section("a.b", 4, 6))
+
+    assert seen(early) == [("a.b", 0, 2, None), ("a.b", 2, 4, None), ("a.b", 4, 5, None)]
+    assert seen(late) == [("a.b", 4, 5, None)]
+
+
+def test_what_nobody_waits_for_any_more_is_not_sent() -> None:
+    session = Session()
+    entries = [session.publish("a", bytes([at]), lambda outcome: None) for at in range(6)]
+
+    for at in (0, 3):
+        assert session.outbox.abandon(entries[at]) is False
+    opened(session)
+
+    assert said(session) == [Publish(1, [Run("a", [b"\x01", b"\x02", b"\x04", b"\x05"])])]
+    assert session.outbox.abandon(entries[1]) is True
+
+
+def test_what_nobody_waits_for_any_more_does_not_stay_in_memory() -> None:
+    session = Session()
+    session.post("a", b"posted")
+    kept = session.publish("a", b"kept", lambda outcome: None)
+
+    for _ in range(1_000):
+        session.outbox.abandon(session.publish("a", bytes(1_000), lambda outcome: None))
+        session.outbox.abandon(session.publish_whole([Entry("a", bytes(1_000), BYTES)], lambda error: None))
+
+    assert len(session.outbox._waiting) <= 6
+    opened(session)
+    assert said(session) == [Publish(None, [Run("a", [b"posted"])]), Publish(1, [Run("a", [b"kept"])])]
+    assert kept.sent
+
+
+def test_a_payload_that_fits_no_frame_is_refused_before_it_is_sent() -> None:
+    session = Session()
+    outcomes: Outcomes = []
+    opened(session, frame_bytes=4096)
+
+    with pytest.raises(PayloadTooLarge) as refused:
+        session.publish("topic", bytes(4_090), outcomes.append, BYTES)
+    limit = refused.value.limit
+    with pytest.raises(PayloadTooLarge):
+        session.post("topic", bytes(limit + 1), BYTES)
+    session.publish("topic", bytes(limit), outcomes.append, BYTES)
+
+    (frame,) = session.frames()
+    assert 4_080 < len(frame) <= 4_096
+
+
+def test_what_was_given_for_a_broker_with_larger_frames_is_refused_where_it_fits_no_more() -> None:
+    session = Session()
+    outcomes: Outcomes = []
+    session.publish("a", bytes(5_000), outcomes.append)
+    session.publish("a", b"small", outcomes.append)
+
+    opened(session, frame_bytes=4_096)
+
+    assert said(session) == [Publish(1, [Run("a", [b"small"])])]
+    (outcome,) = outcomes
+    assert isinstance(outcome, Refused)
+    assert outcome.code == "frame_too_large"
+
+
+@pytest.mark.parametrize("wrong", [5, None, b"x", ["a"], {"bid": 1}])
+def test_what_is_no_topic_is_told_what_one_is(wrong: object) -> None:
+    session = Session()
+
+    with pytest.raises(TypeError, match=r"a topic is a str such as 'prices\.AAPL', not"):
+        session.post(wrong, b"")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"a pattern is a str such as 'prices\.AAPL' or 'prices\.\*', not"):
+        session.subscribe(wrong)  # type: ignore[arg-type]

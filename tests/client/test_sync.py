@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from house.process import broker_process
-from tickwire_client import BufferFull, ConnectionLost, Gap, Message, Receipt, Refused
+from tickwire_client import BufferFull, ConnectionLost, Gap, Message, OutcomeUnknown, Receipt, Refused
 from tickwire_client.sync import connect
 
 INTERRUPTED = """
@@ -27,6 +28,39 @@ try:
             pass
 except KeyboardInterrupt:
     print("interrupted", flush=True)
+"""
+
+
+CONNECTING = """
+import sys
+from tickwire_client.sync import connect
+
+try:
+    connect(sys.argv[1])
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+FORKED = """
+import os, sys
+from tickwire_client import ConnectionLost
+from tickwire_client.sync import connect
+
+with connect(sys.argv[1]) as client:
+    subscription = client.subscribe("t")
+    child = os.fork()
+    if child == 0:
+        for verb in (lambda: client.publish("t", 1), lambda: client.publish_nowait("t", 1), lambda: next(subscription)):
+            try:
+                verb()
+            except ConnectionLost as error:
+                print(error, flush=True)
+        subscription.close()
+        client.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    client.publish("t", 2)
+    print(next(subscription).data)
 """
 
 
@@ -125,3 +159,104 @@ async def test_an_interruption_goes_through_a_waiting_script(url: str) -> None:
     output, errors = await asyncio.wait_for(script.communicate(), 20)
 
     assert (output, errors, script.returncode) == (b"interrupted\n", b"", 0)
+
+
+async def test_an_interruption_while_it_connects_leaves_nothing_open() -> None:
+    came = asyncio.Event()
+
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        came.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        script = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "always", "-c", CONNECTING, f"ws://127.0.0.1:{port}"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        await asyncio.wait_for(came.wait(), 20)
+
+        os.kill(script.pid, signal.SIGINT)
+        output, errors = await asyncio.wait_for(script.communicate(), 20)
+
+    assert (output, errors, script.returncode) == (b"interrupted\n", b"", 0)
+
+
+async def test_a_forked_process_is_told_that_the_client_is_not_its_own(url: str) -> None:
+    script = await asyncio.create_subprocess_exec(sys.executable, "-c", FORKED, url, stdout=asyncio.subprocess.PIPE)
+    try:
+        output, _ = await asyncio.wait_for(script.communicate(), 20)
+    finally:
+        if script.returncode is None:
+            script.kill()
+
+    told = b"this client belongs to the process that connected it; connect again after the fork\n"
+    assert output == told * 3 + b"2\n"
+
+
+async def test_closing_in_one_thread_ends_the_calls_of_the_others(url: str) -> None:
+    def script() -> None:
+        client = connect(url)
+        started = threading.Barrier(7)
+        ended: list[type[BaseException] | None] = []
+
+        def work(step: Callable[[], object]) -> None:
+            step()
+            started.wait(10)
+            try:
+                while True:
+                    step()
+            except (ConnectionLost, OutcomeUnknown, StopIteration) as error:
+                ended.append(type(error))
+
+        subscription = client.subscribe("t")
+        client.publish("t", 1)
+        steps = [lambda: client.publish("t", 1)] * 4 + [lambda: next(subscription), client.flush]
+        threads = [threading.Thread(target=work, args=(step,), daemon=True) for step in steps]
+        for thread in threads:
+            thread.start()
+        started.wait(10)
+        closing = threading.Thread(target=client.close, daemon=True)
+        closing.start()
+        client.close()
+        for thread in (*threads, closing):
+            thread.join(10)
+            assert not thread.is_alive()
+        assert len(ended) == len(steps)
+
+    for _ in range(5):
+        await asyncio.to_thread(script)
+
+
+async def test_a_callback_in_the_clients_thread_is_told_not_to_wait_for_it(url: str) -> None:
+    def script() -> None:
+        told: list[str] = []
+
+        def on_state(state: str, detail: str) -> None:
+            if state == "closed":
+                try:
+                    client.publish("t", 1)
+                except RuntimeError as error:
+                    told.append(str(error))
+
+        client = connect(url, on_state=on_state)
+        client.close()
+        assert len(told) == 1
+        assert "own thread" in told[0]
+
+    await asyncio.to_thread(script)
+
+
+async def test_subscribing_on_a_closed_client_is_told_once(url: str, recwarn: pytest.WarningsRecorder) -> None:
+    def script() -> None:
+        client = connect(url)
+        client.close()
+        with pytest.raises(ConnectionLost, match="closed"):
+            client.subscribe("t")
+
+    await asyncio.to_thread(script)
+    gc.collect()
+    assert [str(warning.message) for warning in recwarn if "never" in str(warning.message)] == []

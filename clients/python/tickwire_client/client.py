@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, overload
+from typing import Any, Literal, TypeVar, overload
 
 from tickwire import __version__
 
@@ -17,7 +17,7 @@ from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
 from .messages import Gap, Message, Receipt
 from .opening import Opening
-from .publishes import Entry
+from .publishes import Entry, Whole
 from .session import Session
 from .subscription import OnGap, Subscription
 
@@ -25,6 +25,7 @@ log = logging.getLogger("tickwire_client")
 
 BUFFERED_BYTES = 8 << 20
 OnFull = Literal["wait", "drop"]
+T = TypeVar("T")
 
 
 def connect(
@@ -82,7 +83,7 @@ class Client:
     ) -> None:
         self._session = session
         self._connection = Connection(session, addresses, compress=compress, reconnect=reconnect, on_state=on_state)
-        self._deadlines = Deadlines(timeout)
+        self._deadlines = Deadlines(timeout, session.outbox.abandon)
         self._timeout = timeout
         self._on_refused = on_refused
         self._refusals_logged: set[str] = set()
@@ -105,13 +106,7 @@ class Client:
         body, format = encoded(data, payload)
         future: asyncio.Future[Receipt] = self._loop.create_future()
         entry = self._session.publish(topic, body, partial(_settle, future), format)
-        self._connection.send_soon()
-        self._deadlines.add(future, entry)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            entry.abandon()
-            raise
+        return await self._answer(future, entry)
 
     def publish_nowait(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
         """Publish without waiting: at most once, and nobody is told, except `on_refused` of what the broker refuses.
@@ -123,7 +118,7 @@ class Client:
         body, format = encoded(data, payload)
         if session.outbox.bytes + len(body) > BUFFERED_BYTES:
             raise BufferFull(BUFFERED_BYTES)
-        if self._connection.state == "closed":
+        if self._connection.over:
             self._check_open()
         session.post(topic, body, format)
         self._connection.send_soon()
@@ -181,7 +176,8 @@ class Client:
 
         At most `max_buffered` messages and `max_buffered_bytes` wait for a slow reader, not counting the frame that
         passes them. Then `on_full="wait"` stops reading from the broker, for the whole client; "drop" drops what comes
-        next and reports it as a gap.
+        next and reports it as a gap. While an answer is awaited (of `publish`, say, in the loop of a reader), reading
+        goes on: up to 16 MiB or 262,144 messages more wait then, and what comes after those is dropped and reported.
         """
         if on_full not in ("wait", "drop"):
             raise ValueError(f'on_full must be "wait" or "drop", not {on_full!r}')
@@ -194,6 +190,7 @@ class Client:
             feed.settled = partial(_settle_none, settled)
             made = Subscription[Any](feed, self._session, self._connection, waits=not drop, gaps=gaps, on_gap=on_gap)
             self._connection.send_soon()
+            self._connection.await_answer(settled)
             try:
                 async with asyncio.timeout(self._timeout):
                     await settled
@@ -202,6 +199,8 @@ class Client:
                 if isinstance(error, TimeoutError):
                     raise ConnectionLost(f"no answer to the subscription within {self._timeout:g} s") from None
                 raise
+            finally:
+                self._connection.answered(settled)
             return made
 
         return Opening(f"subscribe({pattern!r})", open)
@@ -239,16 +238,23 @@ class Client:
     async def _whole(self, entries: list[Entry]) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
         whole = self._session.publish_whole(entries, partial(_settle_none, future))
+        await self._answer(future, whole)
+
+    async def _answer(self, future: asyncio.Future[T], publish: Entry | Whole) -> T:
+        """What the broker says to it, or what went wrong."""
         self._connection.send_soon()
-        self._deadlines.add(future, whole)
+        self._deadlines.add(future, publish)
+        self._connection.await_answer(future)
         try:
-            await future
+            return await future
         except asyncio.CancelledError:
-            whole.abandon()
+            self._session.outbox.abandon(publish)
             raise
+        finally:
+            self._connection.answered(future)
 
     def _check_open(self) -> None:
-        if self._connection.state == "closed":
+        if self._connection.over:
             raise ConnectionLost("the client is closed; connect() makes another one")
 
     def _refused(self, error: Refused) -> None:

@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 from .addresses import Addresses, advice
 from .backoff import Backoff
@@ -40,6 +41,7 @@ class Connection:
         self._wanted = asyncio.Event()
         self._full: set[Feed] = set()
         self._room = asyncio.Event()
+        self._awaited: set[asyncio.Future[Any]] = set()
         self._heard = 0.0
         self._paused = False
         self._leaving = False
@@ -62,19 +64,35 @@ class Connection:
         """Whether there is a connection on which something waits to be sent."""
         return self._link is not None and (bool(self._session.outbox) or self._link.unsent)
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is sent, now or after another connection."""
+        return self._leaving or self.state == "closed"
+
     def send_soon(self) -> None:
         """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
         self._wanted.set()
 
     def hold(self, feed: Feed) -> None:
-        """Stop reading until the feed has room again."""
+        """Stop reading until the feed has room again, or somebody awaits an answer."""
         self._full.add(feed)
-        self._room.clear()
 
     def release(self, feed: Feed) -> None:
         self._full.discard(feed)
         if not self._full:
             self._room.set()
+
+    def await_answer(self, answer: asyncio.Future[Any]) -> None:
+        """Read on until it is there, whoever is slow: it stands behind what is not read, and the slow one may wait."""
+        self._awaited.add(answer)
+        self._room.set()
+
+    def answered(self, answer: asyncio.Future[Any]) -> None:
+        self._awaited.discard(answer)
+
+    @property
+    def _held(self) -> bool:
+        return bool(self._full) and all(answer.done() for answer in self._awaited)
 
     async def close(self, text: str) -> None:
         """Say goodbye and close the link, within a bounded time."""
@@ -219,7 +237,7 @@ class Connection:
                 session.receive(frame)
                 if session.outbox:
                     self._wanted.set()  # what was refused together goes again one by one
-                if self._full:
+                if self._held:
                     await self._wait_for_room()
         except WireError as error:
             log.error("the broker at %s broke the protocol: %s", self._addresses.current, error)
@@ -229,6 +247,7 @@ class Connection:
     async def _wait_for_room(self) -> None:
         """The application is slow: nothing is read, so TCP slows the broker, until there is room."""
         self._paused = True
+        self._room.clear()
         await self._room.wait()
         self._paused = False
         self._heard = asyncio.get_running_loop().time()

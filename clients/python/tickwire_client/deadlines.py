@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from .errors import ConnectionLost, OutcomeUnknown
-
-
-class Abandonable(Protocol):
-    def abandon(self) -> bool: ...
+from .publishes import Entry, Whole
 
 
 class Deadlines:
     """Publishes that wait for their acknowledgment. A timer for each would cost more than the publish."""
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, abandon: Callable[[Entry | Whole], bool]) -> None:
+        """`abandon` is told of each that is late, and says whether it was sent."""
         self.timeout = timeout
-        self._waiting: deque[tuple[float, asyncio.Future[Any], Abandonable]] = deque()
+        self._abandon = abandon
+        self._waiting: deque[tuple[float, asyncio.Future[Any], Entry | Whole]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, future: asyncio.Future[Any], publish: Abandonable) -> None:
+    def add(self, future: asyncio.Future[Any], publish: Entry | Whole) -> None:
         waiting = self._waiting
         while waiting and waiting[0][1].done():
             waiting.popleft()
@@ -46,7 +46,7 @@ class Deadlines:
                 if deadline > now:
                     self._timer = loop.call_at(deadline, self._expire)
                     return
-                future.set_exception(self._error(publish.abandon()))
+                future.set_exception(self._error(self._abandon(publish)))
             self._waiting.popleft()
 
     def _error(self, sent: bool) -> ConnectionLost | OutcomeUnknown:

@@ -16,6 +16,11 @@ from .messages import Gap, Section
 # reconnection a gap may then be said larger than it was, never smaller.
 MAX_POSITIONS = 1 << 17
 
+# What may wait beyond its bounds for a reader that does not drop, while the connection reads on for somebody's answer.
+# More than stands between a broker and its client at one time (6 MiB in the kernel here), or messages would be dropped
+# where one answer is awaited once.
+OVERRUN_MESSAGES, OVERRUN_BYTES = 1 << 18, 16 << 20
+
 Item = Section | Gap
 
 
@@ -37,7 +42,9 @@ class Feed:
         self.lost = 0  # messages in gaps of known size
         self.messages = 0  # not yet taken
         self.bytes = 0
-        self._max_messages, self._max_bytes, self._drop = max_messages, max_bytes, drop
+        self._max_messages, self._max_bytes = max_messages, max_bytes
+        self._drop_messages = max_messages if drop else max_messages + OVERRUN_MESSAGES
+        self._drop_bytes = max_bytes if drop else max_bytes + OVERRUN_BYTES
         self._items: deque[Item] = deque()
         self._tail: dict[str, int] = {}  # topic -> how many items stood before its gap, while only gaps came since
         self._taken = 0
@@ -170,7 +177,7 @@ class Feed:
                 else:
                     self._skip(section.topic, next, first, DISCONNECTED if self._more else EVICTED)
             self._next[section.topic] = end
-        if self._drop and self.full:
+        if self.messages >= self._drop_messages or self.bytes >= self._drop_bytes:
             self._add_gap(Gap(section.topic, section.epoch, section.first, end, DROPPED))
             return
         self._items.append(section)

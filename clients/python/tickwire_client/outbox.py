@@ -6,7 +6,7 @@ from collections import deque
 
 from .errors import OutcomeUnknown, Refused, TickwireError
 from .limits import Limits
-from .publishes import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Entry, Errand, Posts, Whole
+from .publishes import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Entry, Errand, Posts, Whole, too_large_now
 
 _LOST = "the connection went before the broker acknowledged this: it may have been stored or not"
 
@@ -26,6 +26,7 @@ class Outbox:
         self._posts: Posts | None = None  # the last in the line, where that is what it is
         self._in_flight: dict[int, Errand] = {}
         self._id = 0
+        self._abandoned = 0  # since the line was last rid of them
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -48,6 +49,17 @@ class Outbox:
         self._posts = None
         self._waiting.append(publish)
 
+    def abandon(self, publish: Entry | Whole) -> bool:
+        """Nobody waits for it any more; if it was not sent it never is. Returns whether it was sent."""
+        sent = publish.abandon()
+        if not sent:
+            self._abandoned += 1
+            # Each would keep its payload until the next connection. Half the line at a time costs little for each.
+            if self._abandoned * 2 > len(self._waiting):
+                self._waiting = deque(each for each in self._waiting if isinstance(each, Posts) or each.wanted)
+                self._abandoned = 0
+        return sent
+
     def next_frame(self) -> bytes | None:
         """The next frame to send, or None. From here on what it holds counts as sent."""
         while self._waiting:
@@ -57,9 +69,14 @@ class Outbox:
             self._waiting.popleft()
             errand = self._joined(first) if isinstance(first, Entry) else first
             if errand.wanted:
+                frame = errand.encode(self._id + 1)
+                if len(frame) > self.limits.frame_bytes:
+                    # It was given when another broker, with larger frames, was expected. This one would hang up.
+                    errand.failed(too_large_now(len(frame), self.limits))
+                    continue
                 self._id += 1
                 self._in_flight[self._id] = errand
-                return errand.encode(self._id)
+                return frame
         return None
 
     def _take_posts(self, posts: Posts) -> bytes:
@@ -73,7 +90,7 @@ class Outbox:
 
     def _joined(self, first: Entry) -> Errand:
         """The entries at the head of the line that fit in one frame; those nobody waits for any more are left out."""
-        entries = [first] if first.done is not None else []
+        entries = [first] if first.wanted else []
         room = min(JOINED_BYTES, self.limits.frame_bytes) - len(first.payload) - RUN_BYTES
         while self._waiting and len(entries) < self.limits.frame_messages:
             following = self._waiting[0]
@@ -83,7 +100,7 @@ class Outbox:
             if room < 0:
                 break
             self._waiting.popleft()
-            if following.done is not None:
+            if following.wanted:
                 entries.append(following)
         return Errand(entries)
 
@@ -102,7 +119,7 @@ class Outbox:
             errand.failed(error)
             return
         for entry in reversed(errand.entries):
-            if entry.done is not None:
+            if entry.wanted:
                 entry.sent = False
                 self._waiting.appendleft(Errand([entry]))
 

@@ -10,7 +10,7 @@ from typing import Any
 from tickwire.wire import topics
 from tickwire.wire.encode import encode_runs
 from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
-from tickwire.wire.limits import MSGPACK
+from tickwire.wire.limits import MAX_INT, MSGPACK
 
 from .errors import Refused, TickwireError
 from .limits import Limits
@@ -118,6 +118,10 @@ class Entry:
         self.sent = False
         self.outcome: Receipt | TickwireError | None = None
 
+    @property
+    def wanted(self) -> bool:
+        return self.done is not None
+
     def settle(self, outcome: Receipt | TickwireError) -> None:
         self.outcome = outcome
         done, self.done = self.done, None
@@ -140,7 +144,7 @@ class Errand:
 
     @property
     def wanted(self) -> bool:
-        return any(entry.done is not None for entry in self.entries)
+        return any(entry.wanted for entry in self.entries)
 
     def encode(self, id: int) -> bytes:
         self.sent = True
@@ -200,18 +204,50 @@ class Whole(Errand):
             done(error)
 
 
-@lru_cache(maxsize=1 << 16)
 def check_topic(topic: str) -> None:
     """Raise Refused unless a client may publish to this topic."""
+    try:
+        _check_topic(topic)
+    except TypeError:
+        raise TypeError(f"a topic is a str such as 'prices.AAPL', not {type(topic).__name__}") from None
+
+
+@lru_cache(maxsize=1 << 16)
+def _check_topic(topic: str) -> None:
+    if not isinstance(topic, str):
+        raise TypeError
     topics.check_topic(topic)
     if topics.is_reserved(topic):
         raise Refused("reserved_topic", f"topic {topic!r} starts with '$': it belongs to the broker")
 
 
-def check_payload(payload: bytes, limits: Limits) -> None:
-    """Raise Refused where the broker takes none as large as this."""
+def check_pattern(pattern: str) -> None:
+    """Raise Refused unless a client may subscribe to this pattern."""
+    if not isinstance(pattern, str):
+        text = f"a pattern is a str such as 'prices.AAPL' or 'prices.*', not {type(pattern).__name__}"
+        raise TypeError(text)
+    topics.check_pattern(pattern)
+
+
+def check_message(topic: str, payload: bytes, format: int, limits: Limits) -> None:
+    """Raise Refused where the broker takes no such topic, or no payload as large as this."""
+    _check_payload(payload, limits)
+    check_topic(topic)
+    if len(payload) + MESSAGE_BYTES + RUN_BYTES > limits.frame_bytes:
+        size = len(encode_runs(MAX_INT, [_elements([Entry(topic, payload, format)])]))
+        if size > limits.frame_bytes:
+            raise PayloadTooLarge(len(payload), limits.frame_bytes - (size - len(payload)))
+
+
+def _check_payload(payload: bytes, limits: Limits) -> None:
     if len(payload) > limits.payload_bytes:
         raise PayloadTooLarge(len(payload), limits.payload_bytes)
+
+
+def too_large_now(size: int, limits: Limits) -> Refused:
+    """What becomes of a frame that this broker does not take, though the one before it did."""
+    text = f"a frame of {size} bytes exceeds the limit frame_bytes of {limits.frame_bytes}"
+    return Refused("frame_too_large", text, {"size": size, "limit": limits.frame_bytes})
 
 
 def check_batch(entries: list[Entry], limits: Limits) -> None:
@@ -219,7 +255,7 @@ def check_batch(entries: list[Entry], limits: Limits) -> None:
     if len(entries) > limits.frame_messages:
         raise TooManyMessages(len(entries), limits.frame_messages)
     for entry in entries:
-        check_payload(entry.payload, limits)
+        _check_payload(entry.payload, limits)
     size = sum(len(entry.payload) + MESSAGE_BYTES for entry in entries)
     size += RUN_BYTES * len({entry.topic for entry in entries})
     if size > limits.frame_bytes:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from tickwire.wire import topics
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
 from tickwire.wire.limits import HELLO_BYTES, MSGPACK, VERSION
@@ -37,7 +36,7 @@ from .feed import Feed
 from .limits import Limits
 from .messages import Receipt
 from .outbox import Outbox
-from .publishes import Entry, Whole, check_batch, check_payload, check_topic
+from .publishes import Entry, Whole, check_batch, check_message, check_pattern
 from .routes import Routes
 
 _LIVE = 0  # the stream that all subscriptions of a connection share
@@ -126,7 +125,7 @@ class Session:
         self, pattern: str, *, max_messages: int = 1 << 16, max_bytes: int = 16 << 20, drop: bool = False
     ) -> Feed:
         """Ask for the topics that match. Raises Refused where the pattern breaks the grammar."""
-        topics.check_pattern(pattern)
+        check_pattern(pattern)
         self._last_id += 1
         feed = self.feeds[self._last_id] = Feed(self._last_id, pattern, max_messages, max_bytes, drop)
         if self._connected:
@@ -145,16 +144,14 @@ class Session:
 
     def post(self, topic: str, payload: bytes, format: int = MSGPACK) -> None:
         """Publish without an acknowledgment. Raises Refused where the broker would refuse it."""
-        check_payload(payload, self.limits)
-        check_topic(topic)
+        check_message(topic, payload, format, self.limits)
         self.outbox.post(topic, payload, format)
 
     def publish(
         self, topic: str, payload: bytes, done: Callable[[Receipt | TickwireError], None], format: int = MSGPACK
     ) -> Entry:
         """Publish one message and have `done` called with its receipt. Raises Refused where the broker would."""
-        check_payload(payload, self.limits)
-        check_topic(topic)
+        check_message(topic, payload, format, self.limits)
         entry = Entry(topic, payload, format, done)
         self.outbox.put(entry)
         return entry

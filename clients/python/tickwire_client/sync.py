@@ -12,6 +12,7 @@ loop's. One client may be used by several threads, one subscription by one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -24,9 +25,9 @@ from .batch import Batch as AsyncBatch
 from .client import BUFFERED_BYTES, OnFull
 from .connection import OnState
 from .errors import BufferFull, ConnectionLost, Refused
-from .loop_thread import LoopThread
+from .loop_thread import CLOSED, LoopThread
 from .messages import Gap, Message, Receipt
-from .publishes import MESSAGE_BYTES, Entry, check_payload, check_topic
+from .publishes import MESSAGE_BYTES, Entry, check_message
 from .subscription import Subscription as AsyncSubscription
 
 log = logging.getLogger("tickwire_client")
@@ -48,21 +49,20 @@ def connect(
     on_refused: Callable[[Refused], None] | None = None,
 ) -> Client:
     """A connected client; close it, or use it in a `with` block. All that `tickwire_client.connect` says holds here."""
-    opening = aio.connect(
-        url,
-        token=token,
-        name=name,
-        compress=compress,
-        timeout=timeout,
-        reconnect=reconnect,
-        on_state=on_state,
-        on_refused=on_refused,
-    )
-    loop = LoopThread()
 
     async def open() -> aio.Client:
-        return await opening
+        return await aio.connect(
+            url,
+            token=token,
+            name=name,
+            compress=compress,
+            timeout=timeout,
+            reconnect=reconnect,
+            on_state=on_state,
+            on_refused=on_refused,
+        )
 
+    loop = LoopThread()
     try:
         return Client(loop, loop.run(open()))
     except BaseException:
@@ -91,11 +91,11 @@ class Client:
     def publish_nowait(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
         """Publish without waiting, at most once. Raises BufferFull while 8 MiB wait: then call `client.flush()`."""
         body, format = encoded(data, payload)
-        check_topic(topic)
         session = self._client._session
-        check_payload(body, session.limits)
-        if self.state == "closed":
-            raise ConnectionLost("the client is closed; connect() makes another one")
+        check_message(topic, body, format, session.limits)
+        if self._client._connection.over:
+            raise ConnectionLost(CLOSED)
+        self._loop.check_process()
         with self._lock:
             if self._posted + session.outbox.bytes + len(body) > BUFFERED_BYTES:
                 raise BufferFull(BUFFERED_BYTES)
@@ -158,22 +158,21 @@ class Client:
         max_buffered_bytes: int = 16 << 20,
     ) -> Any:
         """The messages of all topics that match, from now on. What is said of the other client's holds here."""
-        opening = self._client.subscribe(
-            pattern, gaps=True, on_full=on_full, max_buffered=max_buffered, max_buffered_bytes=max_buffered_bytes
-        )
 
         async def open() -> AsyncSubscription[Message | Gap]:
-            return await opening
+            return await self._client.subscribe(
+                pattern, gaps=True, on_full=on_full, max_buffered=max_buffered, max_buffered_bytes=max_buffered_bytes
+            )
 
         return Subscription[Any](self._loop, self._loop.run(open()), gaps, on_gap)
 
     def close(self, *, timeout: float = 5.0) -> None:
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
-        if self._loop.running:
-            try:
+        try:
+            with contextlib.suppress(ConnectionLost):  # another thread was first, or this is a fork and not its own
                 self._loop.run(self._client.close(timeout=timeout))
-            finally:
-                self._loop.stop()
+        finally:
+            self._loop.stop()
 
     def __enter__(self) -> Client:
         return self
@@ -229,7 +228,7 @@ class Subscription(Generic[T]):
     def close(self) -> None:
         """Want no more of it. What was not handed out is dropped."""
         self._items.clear()
-        if self._loop.running:
+        with contextlib.suppress(ConnectionLost):  # the client is closed, and the subscription with it
             self._loop.run(self._subscription.close())
 
     def __enter__(self) -> Subscription[T]:
@@ -245,8 +244,11 @@ class Subscription(Generic[T]):
             except StopAsyncIteration:
                 return []
 
-        if self._loop.running:
+        try:
             self._items.extend(self._loop.run(fetch()))
+        except ConnectionLost:
+            if self._loop.running:
+                raise
         if not self._items:
             raise StopIteration
 

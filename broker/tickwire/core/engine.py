@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tickwire import __version__
-from tickwire.fanout.audience import Audience
 from tickwire.fanout.catchup import LIVE, SHARED_BY, CatchUp
 from tickwire.fanout.deliver import Group, Outcome, deliver
 from tickwire.fanout.frame import Deflater, share
 from tickwire.fanout.log import TopicLog
-from tickwire.fanout.peer import Peer
+from tickwire.fanout.peer import Audience, Peer
 from tickwire.fanout.section import Section
 from tickwire.wire.encode import encode, join_sections
 from tickwire.wire.messages import Ack

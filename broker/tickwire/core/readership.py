@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tickwire.fanout.audience import Audience, Audiences
+from tickwire.fanout.audience import Audiences
 from tickwire.fanout.log import TopicLog
-from tickwire.fanout.peer import Interest, Peer
+from tickwire.fanout.peer import Audience, Interest, Peer
 from tickwire.wire.topics import is_exact, matcher
 
 from .index import Index

@@ -2,34 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import attrgetter
 from weakref import WeakValueDictionary
 
-from .peer import Interest, Peer
+from .peer import NOBODY, Audience, Built, Interest, Peer
 
 _id = attrgetter("id")
-
-
-@dataclass(slots=True, weakref_slot=True, eq=False, frozen=True)
-class Audience:
-    """The live peers of a topic, and those that are behind. Two topics have the same one if it is the same object."""
-
-    # Tuples, not sets: the hot loop only iterates, and subscribing is rare.
-    live: tuple[Peer, ...]
-    behind: tuple[Peer, ...]
-    inflating: int  # how many of the live can inflate
-
-
-NOBODY = Audience((), (), 0)
-
-
-@dataclass(slots=True, eq=False)
-class Built:
-    """An audience and what it was built from. Compared by identity: to hash 1,000 patterns 1,000 times is slow."""
-
-    interests: tuple[Interest, ...]
-    audience: Audience
 
 
 class Audiences:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .audience import Audience
 from .frame import Shared, websocket_frame
 from .log import TopicLog
-from .peer import Peer
+from .peer import Audience, Peer
 
 # Every data frame leaves from this file. A second writer on the same connection would desynchronise the order of
 # replies and deliveries, and one that compresses with a context would corrupt the third message silently.

@@ -26,7 +26,10 @@ def say(state: str, detail: str) -> None:
 
 def missed(gap: Gap) -> None:
     """Called in the place where the messages are missing, before the next ones are handed out."""
-    print(f"missed {gap.count} of {gap.topic}: {gap.reason}", file=sys.stderr)
+    if gap.start is None or gap.end is None:
+        print(f"perhaps missed messages of {gap.topic}, how many is not known ({gap.reason})", file=sys.stderr)
+    else:
+        print(f"missed the messages {gap.start} to {gap.end - 1} of {gap.topic} ({gap.reason})", file=sys.stderr)
 
 
 with contextlib.suppress(KeyboardInterrupt):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tickwire.server.demo.figures import Figures, Rate
+from tickwire.server.demo.panel import Screen, sparkline
 from tickwire.server.demo.replay import Day, load
-from tickwire.server.demo.screen import Figures, line, render, sparkline
+from tickwire.server.demo.screen import line
 
 DEMO = (sys.executable, "-m", "tickwire.server.cli", "demo")
 PROOF = r"(\d+) readers x 20 topics: ([0-9,]+) deliveries, every count, offset and checksum equal to the publisher's\n"
@@ -90,28 +92,63 @@ def figures() -> Figures:
     return figures
 
 
+def replaying() -> Figures:
+    shown = figures()
+    shown.phase, shown.lag = "replaying", 16_400
+    for day in (Day("1990-01-02", tuple(range(1, 21))), Day("1990-01-03", tuple(range(2, 22)))):
+        shown.day(day)
+    return shown
+
+
+def shown(figures: Figures, rate: float | None, width: int = 80, height: int = 24) -> str:
+    console = Console(width=width, height=height, record=True, file=io.StringIO())
+    console.print(Screen(figures, rate))
+    return console.export_text()
+
+
+def stocks(text: str) -> int:
+    """How many the screen says that it shows."""
+    heading = re.search(r"(\d+) of 20 stocks", text)
+    return int(heading[1]) if heading else 0
+
+
 def test_the_screen_tells_how_many_readers_are_there_before_the_prices() -> None:
-    console = Console(width=80, record=True, file=io.StringIO())
-
-    console.print(render(figures(), 0.0))
-
-    assert "400 of 1,000" in console.export_text()
-    assert line(figures(), 0.0) == "connecting: 400 of 1,000 readers subscribed"
+    assert "400 of 1,000" in shown(figures(), None)
+    assert line(figures(), None) == "connecting: 400 of 1,000 readers subscribed"
 
 
 def test_the_screen_shows_figures_and_ticks() -> None:
-    console = Console(width=80, record=True, file=io.StringIO())
-    shown = figures()
-    shown.phase = "replaying"
-    for day in (Day("1990-01-02", tuple(range(1, 21))), Day("1990-01-03", tuple(range(2, 22)))):
-        shown.day(day)
+    text = shown(replaying(), 200_000.0)
 
-    console.print(render(shown, 200_000.0))
-
-    text = console.export_text()
-    for part in ("1990-01-03", "12,340,000", "200,000", "AAPL", "2.000", "+100.00 %", "▁█"):
+    for part in ("1990-01-03", "12,340,000", "200,000", "8 of 20 stocks", "AAPL", "2.000", "+100.00 %", "▁█"):
         assert part in text
-    assert "1990-01-03  12,340 prices published, 12,340,000 deliveries, 200,000 deliveries/s" in line(shown, 200_000.0)
+    assert line(replaying(), 200_000.0) == (
+        "1990-01-03  12,340 prices published, 12,340,000 deliveries, 200,000 deliveries/s, 400 readers"
+    )
+
+
+@pytest.mark.parametrize("height", [12, 24])
+@pytest.mark.parametrize("width", range(28, 81))
+def test_no_number_is_cut_however_small_the_terminal(width: int, height: int) -> None:
+    text = shown(replaying(), 1_234_567.0, width, height)
+
+    assert set(re.findall(r"[\d,]*,\d+", text)) == {"12,340", "12,340,000", "1,234,567", "16,400"}
+    assert {"1990-01-03", "400"} <= set(re.findall(r"[\d-]+", text))
+    assert len(re.findall(r"^│ [A-Z]{2,5} +\d+\.000 +\+\d+\.\d\d % ", text, re.MULTILINE)) == stocks(text)
+    assert len(text.splitlines()) < height or width < 40  # where labels take two lines
+
+
+def test_a_rate_that_is_not_known_yet_is_left_out() -> None:
+    assert Rate().add(12_340) is None
+    assert line(replaying(), None) == "1990-01-03  12,340 prices published, 12,340,000 deliveries, 400 readers"
+
+
+def test_one_reader_is_not_many() -> None:
+    alone = replaying()
+    alone.subscribed = 1
+
+    assert line(alone, None).endswith(" deliveries, 1 reader")
+    assert line(Figures(1, alone.symbols), None) == "connecting: 0 of 1 reader subscribed"
 
 
 def test_a_sparkline_runs_from_the_lowest_to_the_highest() -> None:

@@ -122,7 +122,10 @@ def test_a_gap_that_a_reader_was_told_of_is_a_difference() -> None:
     reader = ledger(MESSAGES)
     reader.remark("a: told of a gap")
 
-    assert compare(ledger(MESSAGES), {1: reader}, 1).differences == ["reader 1, a: told of a gap"]
+    proof = compare(ledger(MESSAGES), {1: reader}, 1)
+
+    assert proof.differences == ["reader 1, a: told of a gap"]
+    assert proof.lines()[0] == "1 reader x 2 topics: 6 deliveries, 1 difference from what was published:"
 
 
 def test_many_differences_are_counted_and_the_first_shown() -> None:

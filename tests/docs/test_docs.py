@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -49,6 +50,18 @@ def test_every_option_of_connect_is_in_the_table() -> None:
 def test_every_reason_of_a_gap_is_in_the_table() -> None:
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", page, re.MULTILINE)) >= set(codes.GAP_REASONS)
+
+
+@pytest.mark.parametrize("data", [{1, 2}, datetime.now(), 1 << 64], ids=["a set", "a naive datetime", "65 bits"])
+async def test_what_msgpack_cannot_hold_raises_one_of_the_errors_in_the_table(data: object) -> None:
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| (`TypeError`.+?) \| ", page, re.MULTILINE)
+    async with asyncio.timeout(30), broker_process() as broker, connect(broker.url) as client:
+        with pytest.raises((TypeError, ValueError, OverflowError)) as raised:
+            await client.publish("prices.AAPL", data)
+
+        assert raised.type.__name__ in re.findall(r"\w+", row)
+        assert (await client.publish("prices.AAPL", 1)).offset == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -55,6 +56,24 @@ async def test_the_consumer_prints_what_the_producer_publishes() -> None:
         async with example("producer.py", broker.url) as producer:
             assert re.fullmatch(r"published prices\.AAPL@0 prices\.MSFT@0 prices\.NVDA@0", await line(producer))
             assert re.fullmatch(r"3 new:( prices\.[A-Z]{4} \d+\.\d+){3}", await line(consumer))
+
+
+async def test_the_consumer_says_in_a_sentence_that_the_broker_was_restarted() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        async with broker_process() as broker:
+            consumer = await stack.enter_async_context(example("consumer.py", broker.url))
+            assert await line(consumer) == "subscribed"
+        async with broker_process(port=urlsplit(broker.url).port or 0):
+            assert await missed(consumer) == "perhaps missed messages of prices.*, how many is not known (epoch)"
+
+
+async def missed(process: Process) -> str:
+    assert process.stderr is not None
+    async with asyncio.timeout(30):
+        async for told in process.stderr:
+            if b"missed" in told:
+                return told.decode().rstrip()
+    raise AssertionError("it ended without telling of a gap")
 
 
 async def test_the_embedded_broker_serves_its_page_and_its_prices() -> None:

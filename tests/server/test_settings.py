@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +43,19 @@ def test_every_setting_can_be_given_as_it_is_shown() -> None:
         assert getattr(settings, name) == setting.default
 
 
+def test_the_constructor_takes_texts_as_a_file_does() -> None:
+    given: dict[str, Any] = {"retain_bytes": "64 KiB", "retain_seconds": "60s", "port": "0", "uvloop": "no"}
+
+    assert Settings(**given) == Settings(retain_bytes=64 << 10, retain_seconds=60, port=0, uvloop=False)
+
+
+def test_settings_can_be_copied_changed_and_pickled() -> None:
+    settings = Settings(port=1)
+
+    assert pickle.loads(pickle.dumps(settings)) == copy.deepcopy(settings) == settings
+    assert dataclasses.replace(settings, port=2) == Settings(port=2)
+
+
 def test_an_empty_variable_sets_nothing() -> None:
     assert Settings.load(environ={"TICKWIRE_PORT": "", "TICKWIRE_HOST": ""}) == Settings()
 
@@ -61,7 +77,16 @@ def test_numbers_are_taken_at_their_bounds_and_refused_beyond(name: str) -> None
     ("given", "sentence"),
     [
         ({"port": 70000}, "port is 70000, but must be an integer from 0 to 65535"),
-        ({"port": "8765"}, "port is '8765', but must be an integer from 0 to 65535"),
+        ({"port": "web"}, "port is 'web', but must be an integer from 0 to 65535"),
+        (
+            {"retain_bytes": "64 KB0"},
+            "retain_bytes is '64 KB0', but must be a size from 0 to 64 GiB, such as 65536 or '64 KiB'",
+        ),
+        (
+            {"retain_second": 3},
+            "Settings was given 'retain_second', which is no setting; did you mean retain_seconds?",
+        ),
+        ({"colour": 3}, "Settings was given 'colour', which is no setting; `tickwire serve --help` lists them"),
         ({"port": True}, "port is true, but must be an integer from 0 to 65535"),
         (
             {"path": "ws"},

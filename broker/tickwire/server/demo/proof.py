@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from zlib import crc32
 
+from .figures import counted
+
 Table = dict[str, list[int]]  # topic -> [count, first offset, next offset, checksum]
 
 _SHOWN = 20
@@ -66,12 +68,12 @@ class Proof:
 
     def lines(self) -> list[str]:
         """What to tell: one sentence when it holds; else each difference, the first of them where there are many."""
-        what = f"{self.readers:,} readers x {self.topics} topics: {self.deliveries:,} deliveries"
+        what = f"{counted(self.readers, 'reader')} x {self.topics} topics: {self.deliveries:,} deliveries"
         if self.holds:
             return [f"{what}, every count, offset and checksum equal to the publisher's"]
         shown = self.differences[:_SHOWN]
         more = [f"... and {len(self.differences) - len(shown)} more"] if len(shown) < len(self.differences) else []
-        count = "1 difference" if len(self.differences) == 1 else f"{len(self.differences):,} differences"
+        count = counted(len(self.differences), "difference")
         return [f"{what}, {count} from what was published:", *shown, *more]
 
 

@@ -16,10 +16,11 @@ from tickwire_client import TickwireError, connect
 from ..open_files import raise_open_files
 from .child import Child
 from .crowd import Crowd, CrowdError
+from .figures import Figures, counted
 from .proof import Proof, compare
 from .publisher import Publisher
 from .replay import Replay, load
-from .screen import Figures, show
+from .screen import show
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 _FILES_BESIDE = 100  # that the broker has open beside the readers
@@ -40,7 +41,8 @@ def run(plan: Plan) -> int:
     """Run the demo in a terminal, to its exit code."""
     console = Console()
     if (files := raise_open_files()) < plan.readers + _FILES_BESIDE:
-        console.print(f"{plan.readers} readers need more than {files} open files: raise the limit with `ulimit -n`")
+        readers = counted(plan.readers, "reader")
+        console.print(f"more than {files} open files are needed for {readers}: raise the limit with `ulimit -n`")
         return 1
     try:
         proof = asyncio.run(_Demo(plan, console).run())
@@ -115,7 +117,8 @@ class _Demo:
                     await self._crowd.news()
         except TimeoutError:
             missing = self._plan.readers - self._crowd.subscribed
-            raise CrowdError(f"{missing} readers could not subscribe within {patience:.0f} seconds") from None
+            text = f"{counted(missing, 'reader')} could not subscribe within {patience:.0f} seconds"
+            raise CrowdError(text) from None
 
     def _look(self) -> Figures:
         figures, crowd = self._figures, self._crowd

@@ -115,8 +115,11 @@ def test_without_a_broker_it_says_what_it_tried_and_what_to_do() -> None:
     [
         (("a", "hello"), "DATA is not JSON (Expecting value at column 1); a text is written '\"hello\"'"),
         (("a",), "no DATA for 'a'"),
-        (("a", "NaN"), "DATA is NaN is not JSON; write null"),
-        (("a", '{"$bytes": "?"}'), "DATA is "),
+        (("a", "NaN"), "DATA holds NaN, which is not JSON; write null"),
+        (("a", '{"$bytes": "%%"}'), 'DATA holds a "$bytes" whose text is not base64\n'),
+        (("a", "{'bid': 1}"), """JSON has double quotes, so in a shell: '{"bid": 187.2}'"""),
+        (("a", "--byte"), "No such option"),
+        (("a", "-x"), "No such option"),
         (("a", "18446744073709551616"), "cannot be sent"),
         (("-", "1"), "neither DATA nor --bytes"),
         (("-", "--bytes"), "neither DATA nor --bytes"),
@@ -127,7 +130,7 @@ def test_what_is_typed_wrong_ends_with_2_and_a_sentence(arguments: tuple[str, ..
 
     assert ended.code == 2
     assert sentence in ended.err
-    assert ended.err.count("\n") == 1
+    assert ended.err.count("\n") == 1 or "Usage" in ended.err
 
 
 def test_a_refusal_ends_with_1_and_its_code() -> None:
@@ -152,6 +155,70 @@ def test_a_line_that_is_wrong_is_named_and_those_before_it_are_published() -> No
         assert ended.err.startswith("tickwire: line 3 is not JSON")
         assert "what stands before it is published" in ended.err
         assert [message(sub.out())[2] for _ in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ({"topic": "b..x", "data": 1}, "topic 'b..x' has an empty segment; what stands before it is published"),
+        ({"topic": "$x", "data": 1}, "topic '$x' starts with '$'"),
+        ({"topic": "b", "data": "x" * 200}, "payload of 202 bytes exceeds the limit of 100"),
+    ],
+)
+def test_a_line_that_would_be_refused_is_named_and_those_before_it_are_published(bad: Any, why: str) -> None:
+    lines = [json.dumps({"topic": f"b.{number % 3}", "data": number}) + "\n" for number in range(20_000)]
+    lines[14_999] = json.dumps(bad) + "\n"
+    with (
+        broker(0, "--payload-bytes", "100") as (_, url),
+        running("sub", ">", "--count", "15000", "--url", url) as sub,
+    ):
+        ready(sub, ">")
+
+        ended = tickwire("pub", "-", "--url", url, stdin="".join(lines))
+        assert tickwire("pub", "end", "-1", "--url", url).code == 0
+
+        assert (ended.code, ended.err.count("\n")) == (1, 1)
+        assert ended.err.startswith(f"tickwire: line 15000: {why}")
+        got = [message(sub.out())[2] for _ in range(15_000)]
+        assert sorted(got[:-1]) == list(range(14_999))
+        assert got[-1] == -1
+
+
+def test_when_the_broker_dies_it_is_told_at_once_and_at_the_end_which_lines_are_stored() -> None:
+    with broker() as (serve, url), running("pub", "a", "-", "--timeout", "1", "--url", url) as pub:
+        with running("sub", "a", "--count", "5000", "--url", url) as sub:
+            ready(sub, "a")
+            pub.send("".join(f"{number}\n" for number in range(5_000)))
+            assert [message(sub.out())[2] for _ in range(5_000)] == list(range(5_000))
+
+        serve.end(signal.SIGKILL)
+        assert pub.err().startswith(f"tickwire: reconnecting to {url}: the connection was lost")
+        pub.send("1\n2\n3\n")
+        end = pub.err()
+
+        assert end.startswith("tickwire: no connection within ")
+        assert "; lines 1 to 5000 are published; lines 5001 to 5003 are not" in end
+        assert pub.wait() == 1
+
+
+@pytest.mark.parametrize("number", ["-1", "-0.5", "-2e-3"])
+def test_a_negative_number_is_data(number: str) -> None:
+    with broker() as (_, url), running("sub", "a", "--count", "1", "--url", url) as sub:
+        ready(sub, "a")
+
+        ended = tickwire("pub", "a", number, "--url", url)
+
+        assert (ended.code, ended.err) == (0, "")
+        assert message(sub.out())[2] == float(number)
+
+
+@pytest.mark.parametrize(("pattern", "says"), [("prices.A*", "`*` stands for"), ("a>", "`>` stands for"), ("*", "")])
+def test_a_wildcard_within_a_segment_is_told_of(pattern: str, says: str) -> None:
+    ended = tickwire("sub", pattern, "--url", "ws://127.0.0.1:1")
+
+    first, *others = ended.err.splitlines()
+    assert says in first
+    assert bool(others) == bool(says)
 
 
 def test_a_line_typed_is_published_before_the_next_is() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -13,7 +15,7 @@ import pytest
 
 from tickwire.server.settings import SETTINGS
 
-from .shell import broker, running, tickwire
+from .shell import COMMAND, broker, environment, running, tickwire
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -46,6 +48,33 @@ def test_an_address_in_use_is_told_in_one_sentence() -> None:
         f"tickwire: cannot listen on 127.0.0.1:{port}: the address is in use; "
         "stop what uses it, or choose another with --port (0 picks a free one)\n"
     )
+
+
+def test_an_address_of_another_machine_is_told_in_one_sentence() -> None:
+    ended = tickwire("serve", "--port", "0", "--host", "192.0.2.1")
+
+    assert ended.code == 1
+    assert ended.err.endswith(
+        "this machine has no such address; choose one that it has with --host, or 0.0.0.0 for all of them\n"
+    )
+
+
+def test_at_a_terminal_the_address_is_said_once() -> None:
+    terminal, its_end = os.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "serve", "--port", "0"], stdout=its_end, stderr=its_end, env=environment()
+    ) as serve:
+        os.close(its_end)
+        shown = b""
+        while b"listening on ws://" not in shown:
+            shown += os.read(terminal, 4096)
+        serve.terminate()
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+            while block := os.read(terminal, 4096):
+                shown += block
+        assert serve.wait(30) == 0
+    os.close(terminal)
+    assert shown.count(b"listening") == 1
 
 
 @pytest.mark.parametrize(

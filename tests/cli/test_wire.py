@@ -46,7 +46,12 @@ def test_payloads_are_shown_as_base64() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hex", "begins"), [("92 01", "bad_frame: not a frame"), ("91 63", "unknown_kind: there is no frame of kind 99")]
+    ("hex", "begins"),
+    [
+        ("92", "bad_frame: not a frame: it is cut short"),
+        ("92 01", "bad_frame: not a frame: it is cut short"),
+        ("91 63", "unknown_kind: there is no frame of kind 99"),
+    ],
 )
 def test_a_malformed_frame_is_told_with_its_code(hex: str, begins: str) -> None:
     ended = tickwire("wire", "decode", hex)
@@ -66,17 +71,28 @@ def test_after_a_malformed_line_the_others_are_still_shown() -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("decode", "zz"), "tickwire: not hex: non-hexadecimal number found in fromhex() arg at position 0\n"),
-        (("encode", "{"), "tickwire: not JSON (Expecting property name enclosed in double quotes at column 2)\n"),
+        (("encode", "x"), "the frame is not JSON (Expecting value at column 1)\n"),
+        (("decode", "zz"), "HEX is not hex: a byte is two digits of 0-9 and a-f"),
+        (("encode", "{"), "the frame is not JSON (Expecting property name enclosed in double quotes at column 2)"),
     ],
 )
 def test_what_is_neither_hex_nor_json_is_a_mistake_of_usage(arguments: tuple[str, ...], sentence: str) -> None:
     ended = tickwire("wire", *arguments)
 
-    assert (ended.code, ended.err) == (2, sentence)
+    assert ended.code == 2
+    assert ended.err.startswith("tickwire: ")
+    assert sentence in ended.err
+    assert ended.err.count("\n") == 1
 
 
 def test_a_field_that_is_wrong_is_named() -> None:
     ended = tickwire("wire", "encode", '{"kind":"subscribe","id":"x","pattern":"a"}')
 
     assert (ended.code, ended.err) == (1, "bad_field: subscribe.id must be int, not str\n")
+
+
+def test_a_frame_without_a_kind_is_told_which_there_are() -> None:
+    ended = tickwire("wire", "encode", "{}")
+
+    assert ended.code == 1
+    assert ended.err.startswith('bad_frame: "kind" is missing; it is one of hello, ')

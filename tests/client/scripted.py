@@ -22,9 +22,10 @@ Step = Callable[["Peer"], Awaitable[None]]
 class Peer:
     """One connection, seen from the server."""
 
-    def __init__(self, ws: web.WebSocketResponse) -> None:
+    def __init__(self, ws: web.WebSocketResponse, transport: asyncio.Transport | None) -> None:
         self.ws = ws
         self.feeds: dict[str, int] = {}
+        self.transport = transport
 
     async def say(self, *messages: FromBroker) -> None:
         for message in messages:
@@ -70,7 +71,7 @@ async def scripted(*steps: Step | web.Response) -> AsyncIterator[str]:
         ws = web.WebSocketResponse(protocols=(SUBPROTOCOL,))
         await ws.prepare(request)
         try:
-            await step(Peer(ws))
+            await step(Peer(ws, request.transport))
         except AssertionError as error:
             failed.append(error)
         await ws.close()

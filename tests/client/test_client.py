@@ -53,9 +53,9 @@ async def test_a_batch_is_published_as_a_whole(url: str) -> None:
 
         large = client.batch()
         large.add("t.0", "fine")
-        large.add("t.0", bytes(100_001))
         with pytest.raises(Refused, match="100000"):
-            await large.__aexit__(None)
+            large.add("t.0", bytes(100_001))
+        assert len(large) == 1
         with contextlib.suppress(ZeroDivisionError):
             async with client.batch() as batch:
                 batch.add("t.0", "never sent")
@@ -194,3 +194,26 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+async def test_a_loop_over_what_was_not_entered_says_how_it_is_written(url: str) -> None:
+    async with connect(url) as client:
+        with pytest.raises(TypeError, match=r"use `async with client\.subscribe\('x\.\*'\) as messages:`"):
+            async for _ in client.subscribe("x.*"):  # type: ignore[attr-defined]
+                pass
+
+
+async def test_each_object_shows_itself_in_a_few_words(url: str) -> None:
+    opening = connect(url)
+    assert repr(opening) == "<connect(), to be awaited or entered>"
+    async with opening as client, client.subscribe("a.*") as subscription:
+        assert repr(client) == f"<Client {url} connected>"
+        assert repr(subscription) == "<Subscription 'a.*'>"
+        await subscription.close()
+        assert repr(subscription) == "<Subscription 'a.*', ended>"
+        assert repr(client.batch()) == "<Batch of 0 messages>"
+
+
+def test_a_gap_is_a_sentence() -> None:
+    assert str(Gap("a", 1, 3, 8, "evicted")) == "5 messages of a are missing, offsets 3 to 7 (evicted)"
+    assert str(Gap("a", 1, None, None, "epoch")) == "messages of a are missing, how many is not known (epoch)"

@@ -66,6 +66,52 @@ async def test_an_http_refusal_is_told_with_its_sentence(status: int, code: str)
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (
+            web.Response(status=404, text="404: Not Found"),
+            r"no Tickwire broker at the path /ws \(404 Not Found\).* /ws",
+        ),
+        (web.Response(text="# HELP a page"), r"/ws is not a Tickwire endpoint \(it answered 200 OK\)"),
+        (web.Response(status=429, text="9 already [too_many_connections]\n"), r"^9 already \[too_many_connections\]$"),
+    ],
+)
+async def test_what_answers_and_is_no_broker_is_told_so(answer: web.Response, says: str) -> None:
+    async with scripted(answer) as url:
+        with pytest.raises(Refused, match=says) as refused:
+            await connect(url)
+    assert "HELP" not in str(refused.value)
+
+
+async def test_a_name_that_nobody_knows_is_told_so() -> None:
+    with pytest.raises(ConnectionLost, match=r"the name nowhere\.invalid is not known; check its spelling") as lost:
+        await connect("ws://nowhere.invalid:1")
+    assert "ssl:" not in str(lost.value)
+
+
+async def test_a_broker_without_tls_is_told_of() -> None:
+    async with scripted(stay) as url:
+        with pytest.raises(ConnectionLost, match="it does not speak TLS; use ws://"):
+            await connect(url.replace("ws:", "wss:"))
+
+
+async def test_the_advice_is_given_once_and_reconnecting_says_the_reason_only() -> None:
+    async def cut(peer: Peer) -> None:
+        await peer.greet()
+        transport = peer.transport
+        assert transport is not None
+        transport.abort()
+
+    states = States()
+    async with scripted(cut) as url:
+        client = await connect([url, "ws://127.0.0.1:1"], on_state=states)
+        assert await states.reach("reconnecting") == "the connection was lost"
+        assert "script has ended" in await states.reach("reconnecting", 2)
+        assert await states.reach("reconnecting", 3) == "cannot connect to ws://127.0.0.1:1/ws: connection refused"
+        await client.close()
+
+
 async def test_a_goodbye_before_the_welcome_is_a_refusal() -> None:
     async def refuse(peer: Peer) -> None:
         await peer.hear()

@@ -118,3 +118,8 @@ def test_a_value_that_cannot_be_packed_does_not_spoil_the_next() -> None:
         with pytest.raises((TypeError, ValueError, OverflowError)):
             pack([1, odd])
     assert pack(1) == b"\x01"
+
+
+def test_a_naive_datetime_is_refused_with_what_works() -> None:
+    with pytest.raises(TypeError, match=r"an aware one can: datetime\.now\(UTC\)"):
+        pack([datetime(2026, 1, 1)])

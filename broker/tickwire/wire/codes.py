@@ -50,6 +50,6 @@ EVICTED, DISCONNECTED, EPOCH, DROPPED = "evicted", "disconnected", "epoch", "dro
 GAP_REASONS: dict[str, tuple[str, str]] = {
     EVICTED: ("broker", "The reader was behind, and its topic's log keeps no more of what it missed."),
     DISCONNECTED: ("client", "Published while the client was away."),
-    EPOCH: ("client", "The broker started a new epoch; what the old one still held is gone: perhaps much, perhaps nothing."),
+    EPOCH: ("client", "The broker started a new epoch: what it still held is gone, perhaps nothing."),
     DROPPED: ("client", "The application was slow, and asked for dropping or was too far behind to wait for."),
 }

@@ -9,7 +9,7 @@ from tickwire.wire.limits import BYTES, MSGPACK
 from .errors import TickwireError
 from .messages import Receipt
 from .payloads import pack
-from .publishes import Entry, check_topic
+from .publishes import Entry
 
 
 class Missing:
@@ -38,20 +38,26 @@ def encoded(data: object, payload: bytes | None) -> tuple[bytes, int]:
 class Batch:
     """Published on leaving `async with`, unless an exception left it; `receipts` are there afterwards."""
 
-    def __init__(self, publish: Callable[[list[Entry]], Awaitable[None]]) -> None:
-        self._publish = publish
+    def __init__(
+        self, publish: Callable[[list[Entry]], Awaitable[None]], check: Callable[[str, bytes, int], None]
+    ) -> None:
+        self._publish, self._check = publish, check
         self._entries: list[Entry] = []
         self._sent = False
+
+    def __repr__(self) -> str:
+        return f"<Batch of {len(self)} messages{', published' if self._sent else ''}>"
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
-        """Add a message. Raises Refused where the topic breaks the grammar."""
+        """Add a message. Raises Refused where the broker takes no such topic, or no payload as large."""
         if self._sent:
             raise TickwireError("this batch was published already; begin another one")
-        check_topic(topic)
-        self._entries.append(Entry(topic, *encoded(data, payload)))
+        body, format = encoded(data, payload)
+        self._check(topic, body, format)
+        self._entries.append(Entry(topic, body, format))
 
     @property
     def receipts(self) -> list[Receipt]:

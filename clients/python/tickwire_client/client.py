@@ -64,7 +64,7 @@ def connect(
         await client._connection.start()
         return client
 
-    return Opening("connect()", open)
+    return Opening("connect()", open, "client")
 
 
 class Client:
@@ -89,6 +89,9 @@ class Client:
         self._refusals_logged: set[str] = set()
         self._loop = asyncio.get_running_loop()
         session.on_refused = self._refused
+
+    def __repr__(self) -> str:
+        return f"<Client {self._connection.url} {self.state}>"
 
     @property
     def state(self) -> str:
@@ -128,7 +131,7 @@ class Client:
 
         Leaving raises what `publish` does, and Refused with the limit's name where they are more than a frame holds.
         """
-        return Batch(self._publish_batch)
+        return Batch(self._publish_batch, self._session.check)
 
     async def flush(self) -> None:
         """Send what is buffered and wait until the broker has acted on all of it. Raises as `publish` does."""
@@ -203,7 +206,7 @@ class Client:
                 self._connection.answered(settled)
             return made
 
-        return Opening(f"subscribe({pattern!r})", open)
+        return Opening(f"client.subscribe({pattern!r})", open, "messages")
 
     async def close(self, *, timeout: float = 5.0) -> None:
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""

@@ -14,7 +14,7 @@ from .addresses import Addresses, advice
 from .backoff import Backoff
 from .errors import ConnectionLost, Refused, TickwireError, WireError
 from .feed import Feed
-from .link import HttpRefused, Link, open_link
+from .link import HttpRefused, Link, NoAnswer, open_link
 from .session import Session
 
 log = logging.getLogger("tickwire_client")
@@ -68,6 +68,11 @@ class Connection:
     def over(self) -> bool:
         """Whether nothing more is sent, now or after another connection."""
         return self._leaving or self.state == "closed"
+
+    @property
+    def url(self) -> str:
+        """Where the broker is, or is looked for."""
+        return self._addresses.current
 
     def send_soon(self) -> None:
         """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
@@ -140,7 +145,7 @@ class Connection:
                     return
                 self._backoff.connected(loop.time() - began)
                 if not self._reconnect:
-                    raise ConnectionLost(f"the connection to {self._addresses.current} went: {why}")
+                    raise ConnectionLost(f"the client was connected to {self._addresses.current}: {why}")
                 if goodbye is not None:
                     self._addresses.rotate()
                 link = await self._open_again(why, ((goodbye and goodbye.retry_after_ms) or 0) / 1000)
@@ -172,6 +177,8 @@ class Connection:
                 if error.code in _FINAL_CODES:
                     raise
                 why, at_least = str(error), _retry_after(error)
+            except NoAnswer as error:
+                why, at_least = error.why, 0.0
             except TickwireError as error:
                 why, at_least = str(error), 0.0
             self._addresses.rotate()
@@ -192,8 +199,7 @@ class Connection:
             if link is not None:
                 await link.abort()
             if isinstance(error, TimeoutError):
-                text = f"{url} did not answer within {HANDSHAKE_TIMEOUT:g} s; {advice(url)}"
-                raise ConnectionLost(text) from None
+                raise NoAnswer(f"{url} did not answer within {HANDSHAKE_TIMEOUT:g} s", advice(url)) from None
             raise
 
     async def _greet(self, link: Link) -> None:
@@ -209,7 +215,7 @@ class Connection:
                 goodbye = session.goodbye
                 raise Refused(goodbye.code, goodbye.text, {"retry_after_ms": goodbye.retry_after_ms or 0})
             else:
-                raise ConnectionLost(f"{self._addresses.current} {link.why} before it said welcome")
+                raise ConnectionLost(f"{self._addresses.current} said no welcome: {link.why}")
 
     # One link, while it is good.
 

@@ -4,28 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from tickwire.wire.limits import SUBPROTOCOL
 
-from .addresses import advice
+from .addresses import PATH, advice
 from .errors import ConnectionLost, Refused
 
 _WINDOW_BITS = 15
 _CLOSE_TIMEOUT = 1.0  # seconds for the broker to answer a close
 _MAX_MESSAGE = 4 << 20  # inflated; a broker sends at most 1 MiB
+_ABNORMAL = 1006  # the close code where no close came
+_LOST = "the connection was lost"
 _HTTP_CODES = {400: "subprotocol_required", 401: "unauthorized", 403: "forbidden", 429: "too_many_connections"}
+_SAID = re.compile(r"(.+?)\s*\[([a-z0-9_]+)\]", re.DOTALL)
+_HUNG_UP = (ConnectionResetError, aiohttp.ServerDisconnectedError)
 
 
 class HttpRefused(Refused):
     """The broker, or something before it, answered the upgrade with a status and not with a WebSocket."""
 
-    def __init__(self, status: int, text: str, retry_after: float) -> None:
+    def __init__(self, status: int, code: str, text: str, retry_after: float) -> None:
         self.status, self.retry_after = status, retry_after
-        super().__init__(_HTTP_CODES.get(status, f"http_{status}"), text, {"status": status})
+        super().__init__(code, text, {"status": status})
+
+
+class NoAnswer(ConnectionLost):
+    """Nobody who answers was found at the address. `why` goes without the advice, which is for the first time."""
+
+    def __init__(self, why: str, advice: str) -> None:
+        self.why = why
+        super().__init__(f"{why}; {advice}")
 
 
 class Socket(ClientWebSocketResponse[Literal[True]]):
@@ -61,13 +75,15 @@ class Link:
         try:
             await self._socket.send_bytes(frame)
         except (ConnectionError, RuntimeError) as error:
-            raise ConnectionLost(f"the connection went: {error}") from None
+            raise ConnectionLost(_LOST) from error
 
     @property
     def why(self) -> str:
         """How it ended, for people."""
-        fault = self._socket.exception()
-        return f"closed with {self._socket.close_code}" if fault is None else str(fault) or type(fault).__name__
+        fault, code = self._socket.exception(), self._socket.close_code
+        if isinstance(fault, (OSError, aiohttp.ClientError)) or (fault is None and code in (None, _ABNORMAL)):
+            return _LOST
+        return f"the broker closed the connection ({code})" if fault is None else str(fault) or type(fault).__name__
 
     @property
     def unsent(self) -> bool:
@@ -108,7 +124,7 @@ async def open_link(url: str, *, compress: bool, headers: dict[str, str] | None 
     except BaseException as error:
         await http.close()
         if isinstance(error, (aiohttp.ClientError, OSError)) and not isinstance(error, asyncio.CancelledError):
-            raise ConnectionLost(f"cannot connect to {url}: {_why(error)}; {advice(url)}") from None
+            raise _no_answer(url, error) from None
         raise
     link = Link(http, cast(Socket, socket))
     if socket.protocol != SUBPROTOCOL:
@@ -117,17 +133,35 @@ async def open_link(url: str, *, compress: bool, headers: dict[str, str] | None 
     return link
 
 
-def _why(error: BaseException) -> str:
-    """aiohttp's own words name the host once more and its TLS settings; the system's are enough."""
-    number = getattr(error, "errno", None)
-    return os.strerror(number).lower() if isinstance(number, int) and number > 0 else str(error)
+def _no_answer(url: str, error: BaseException) -> NoAnswer:
+    """The reason without aiohttp's own words, which name the host once more and its TLS settings."""
+    cannot, host = f"cannot connect to {url}", urlsplit(url).hostname
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return NoAnswer(f"{cannot}: {error.certificate_error}", "its certificate must be one that this machine trusts")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return NoAnswer(f"{cannot}: the name {host} is not known", "check its spelling")
+    if isinstance(error, aiohttp.ClientSSLError) or (url.startswith("wss:") and isinstance(error, _HUNG_UP)):
+        return NoAnswer(f"{cannot}: it does not speak TLS", "use ws:// for a broker without it")
+    cause = getattr(error, "os_error", error)
+    number = getattr(cause, "errno", None)
+    why = os.strerror(number).lower() if isinstance(number, int) and number > 0 else str(cause) or "no answer"
+    return NoAnswer(f"{cannot}: {why}", advice(url))
 
 
 async def _read_refusal(response: aiohttp.ClientResponse) -> None:
     if response.status == 101:
         return
-    text = (await response.content.read(1024)).decode("utf-8", "replace").strip()
-    after = response.headers.get("Retry-After", "")
-    raise HttpRefused(
-        response.status, text or response.reason or "no reason given", float(after) if after.isdecimal() else 0.0
-    )
+    status, after = response.status, response.headers.get("Retry-After", "")
+    page = (await response.content.read(1024)).decode("utf-8", "replace").strip()
+    said = _SAID.fullmatch(page)  # a broker's own refusals end with their code
+    code = said[2] if said else _HTTP_CODES.get(status, f"http_{status}")
+    answer = f"{status} {response.reason or ''}".strip()
+    if said:
+        text = said[1]
+    elif status == 404:
+        text = f"there is no Tickwire broker at the path {response.url.path} ({answer}); a broker's is {PATH}"
+    elif status < 400:
+        text = f"{response.url.path} is not a Tickwire endpoint (it answered {answer}); a broker's path is {PATH}"
+    else:
+        text = page or response.reason or "no reason given"
+    raise HttpRefused(status, code, text, float(after) if after.isdecimal() else 0.0)

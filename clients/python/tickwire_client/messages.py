@@ -38,6 +38,12 @@ class Gap:
         """How many messages are missing, where that is known."""
         return None if self.start is None or self.end is None else self.end - self.start
 
+    def __str__(self) -> str:
+        if self.start is None or self.end is None:
+            return f"messages of {self.topic} are missing, how many is not known ({self.reason})"
+        which = f"offsets {self.start} to {self.end - 1}"
+        return f"{self.end - self.start} messages of {self.topic} are missing, {which} ({self.reason})"
+
 
 class Section:
     """A run of messages of one topic with consecutive offsets, as it came; shared by all subscriptions that match."""

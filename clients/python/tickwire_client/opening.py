@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Awaitable, Callable, Generator
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 
 class Closable(Protocol):
@@ -18,8 +18,9 @@ T = TypeVar("T", bound=Closable)
 class Opening(Generic[T]):
     """Something that opens when it is awaited or entered. Left alone it does nothing, and warns."""
 
-    def __init__(self, what: str, open: Callable[[], Awaitable[T]]) -> None:
-        self._what, self._open = what, open
+    def __init__(self, what: str, open: Callable[[], Awaitable[T]], name: str) -> None:
+        """`what` is the call as it is written, `name` what its result may be called."""
+        self._what, self._open, self._name = what, open, name
         self._used = False
         self._opened: T | None = None
 
@@ -36,6 +37,13 @@ class Opening(Generic[T]):
     ) -> None:
         if self._opened is not None:
             await self._opened.close()
+
+    def __aiter__(self) -> NoReturn:
+        self._used = True  # this error says more than the warning would
+        raise TypeError(f"it is not open yet: use `async with {self._what} as {self._name}:`, then `async for`")
+
+    def __repr__(self) -> str:
+        return f"<{self._what}, {'opened' if self._used else 'to be awaited or entered'}>"
 
     def __del__(self) -> None:
         if not self._used:

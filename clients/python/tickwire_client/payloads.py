@@ -51,8 +51,11 @@ def pack(data: Any) -> bytes:
     packer = _local.packer
     try:
         packed: bytes = packer.pack(data)
-    except BaseException:
+    except BaseException as error:
         packer.reset()  # or what was packed before the fault would stand in front of the next payload
+        if isinstance(error, (TypeError, ValueError)) and "datetime" in str(error):
+            text = "a datetime without a time zone cannot be sent, an aware one can: datetime.now(UTC)"
+            raise TypeError(text) from None
         raise
     return packed
 

@@ -142,16 +142,20 @@ class Session:
         self.feeds.pop(feed.id, None)
         self._routes.remove(feed)
 
+    def check(self, topic: str, payload: bytes, format: int) -> None:
+        """Raise Refused where the broker takes no such topic, or no payload as large as this."""
+        check_message(topic, payload, format, self.limits)
+
     def post(self, topic: str, payload: bytes, format: int = MSGPACK) -> None:
         """Publish without an acknowledgment. Raises Refused where the broker would refuse it."""
-        check_message(topic, payload, format, self.limits)
+        self.check(topic, payload, format)
         self.outbox.post(topic, payload, format)
 
     def publish(
         self, topic: str, payload: bytes, done: Callable[[Receipt | TickwireError], None], format: int = MSGPACK
     ) -> Entry:
         """Publish one message and have `done` called with its receipt. Raises Refused where the broker would."""
-        check_message(topic, payload, format, self.limits)
+        self.check(topic, payload, format)
         entry = Entry(topic, payload, format, done)
         self.outbox.put(entry)
         return entry

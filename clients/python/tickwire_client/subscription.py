@@ -23,7 +23,7 @@ BATCH_MESSAGES = 256
 # A reader that never waits gives the loop a turn this often, so that beats are sent and other tasks live (seconds).
 _TURN = 0.005
 
-GAP_WARNING = "%s: messages are missing: %r (said once; on_gap= or gaps=True tell of each)"
+GAP_WARNING = "subscription to %s: %s (said once; on_gap= or gaps=True tell of each)"
 
 OnGap = Callable[[Gap], Awaitable[None] | None]
 T = TypeVar("T", bound=Message | Gap)
@@ -48,6 +48,10 @@ class Subscription(Generic[T]):
         self._closed = False
         self._warned = False
         feed.wake = self._wake
+
+    def __repr__(self) -> str:
+        ended = ", ended" if self._closed or self._feed.ended else ""
+        return f"<Subscription {self.pattern!r}{ended}>"
 
     @property
     def pattern(self) -> str:
@@ -141,9 +145,7 @@ class Subscription(Generic[T]):
                 await answer
         elif not self._warned:
             self._warned = True
-            log.warning(
-                "%s: messages are missing: %r (said once; on_gap= or gaps=True tell of each)", self.pattern, gap
-            )
+            log.warning(GAP_WARNING, self.pattern, gap)
 
     def _wake(self) -> None:
         self._news.set()

@@ -27,7 +27,8 @@ from .connection import OnState
 from .errors import BufferFull, ConnectionLost, Refused
 from .loop_thread import CLOSED, LoopThread
 from .messages import Gap, Message, Receipt
-from .publishes import MESSAGE_BYTES, Entry, check_message
+from .publishes import MESSAGE_BYTES, Entry
+from .subscription import GAP_WARNING
 from .subscription import Subscription as AsyncSubscription
 
 log = logging.getLogger("tickwire_client")
@@ -80,6 +81,9 @@ class Client:
         self._moving = False
         self._lock = threading.Lock()
 
+    def __repr__(self) -> str:
+        return repr(self._client)
+
     @property
     def state(self) -> str:
         return self._client.state
@@ -92,7 +96,7 @@ class Client:
         """Publish without waiting, at most once. Raises BufferFull while 8 MiB wait: then call `client.flush()`."""
         body, format = encoded(data, payload)
         session = self._client._session
-        check_message(topic, body, format, session.limits)
+        session.check(topic, body, format)
         if self._client._connection.over:
             raise ConnectionLost(CLOSED)
         self._loop.check_process()
@@ -117,7 +121,7 @@ class Client:
 
     def batch(self) -> Batch:
         """Messages that are published together on leaving `with client.batch() as batch`."""
-        return Batch(self._loop, self._client._publish_batch)
+        return Batch(self._loop, self._client._publish_batch, self._client._session.check)
 
     def flush(self) -> None:
         """Send what is buffered and wait until the broker has acted on all of it."""
@@ -192,6 +196,9 @@ class Subscription(Generic[T]):
         self._items: deque[Message | Gap] = deque()
         self._warned = False
 
+    def __repr__(self) -> str:
+        return repr(self._subscription)
+
     @property
     def pattern(self) -> str:
         return self._subscription.pattern
@@ -257,16 +264,19 @@ class Subscription(Generic[T]):
             self._on_gap(gap)
         elif not self._warned:
             self._warned = True
-            log.warning(
-                "%s: messages are missing: %r (said once; on_gap= or gaps=True tell of each)", self.pattern, gap
-            )
+            log.warning(GAP_WARNING, self.pattern, gap)
 
 
 class Batch(AsyncBatch):
     """Published on leaving `with`, unless an exception left it; `receipts` are there afterwards."""
 
-    def __init__(self, loop: LoopThread, publish: Callable[[list[Entry]], Coroutine[Any, Any, None]]) -> None:
-        super().__init__(publish)
+    def __init__(
+        self,
+        loop: LoopThread,
+        publish: Callable[[list[Entry]], Coroutine[Any, Any, None]],
+        check: Callable[[str, bytes, int], None],
+    ) -> None:
+        super().__init__(publish, check)
         self._loop = loop
 
     def __enter__(self) -> Batch:

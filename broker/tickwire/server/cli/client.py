@@ -62,6 +62,21 @@ def run_client(work: Coroutine[Any, Any, int], url: str) -> int:
     return 1
 
 
+def tell_states(url: str) -> Callable[[str, str], None]:
+    """Tells when the connection goes and when it is back; not of every attempt between."""
+    before = ""
+
+    def on_state(state: str, why: str) -> None:
+        nonlocal before
+        if state == "reconnecting" and before != state:
+            note(f"reconnecting to {url}: {why}")
+        if state == "connected" and before == "reconnecting":
+            note(f"connected to {url} again")
+        before = state
+
+    return on_state
+
+
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
         return None

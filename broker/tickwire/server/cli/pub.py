@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .client import Mistake, client_options, note, run_client
+from .client import Mistake, client_options, note, run_client, tell_states
 from .text import NotJson, from_text
 
 if TYPE_CHECKING:
-    from tickwire_client import Client
+    from tickwire_client import Batch, Client
+    from tickwire_client.opening import Opening
+
+    from .pipeline import Pipeline
 
 # Of what is read, so that a batch stays below the limits of a frame: JSON grows at most 2.25 times as msgpack ("0.1,").
 _BATCH_BYTES, _BATCH_LINES = 64 << 10, 1_000
-_UNDER_WAY = 8  # batches not yet acknowledged: far below what the client buffers, enough for a distant broker
+_NEGATIVE = re.compile(r"-\d+(\.\d+)?([eE][-+]?\d+)?")
 
 Message = tuple[str, dict[str, Any]]  # a topic, and the data or the payload
 
 
-@click.command(short_help="Publish a message, or lines of standard input.")
+class PubCommand(click.Command):
+    """A command whose arguments may be negative numbers."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Not always, or a mistyped option would be published.
+        ctx.ignore_unknown_options = any(map(_NEGATIVE.fullmatch, args))
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=PubCommand, short_help="Publish a message, or lines of standard input.")
 @click.argument("topic")
 @click.argument("data", required=False)
 @click.option("--bytes", "raw", is_flag=True, help="Send DATA, or each line, as the bytes that it is.")
+@click.option(
+    "--timeout",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds to wait for a connection and for the acknowledgment.",
+)
 @client_options
-def pub(topic: str, data: str | None, raw: bool, url: str, token: str | None) -> int:
+def pub(topic: str, data: str | None, raw: bool, timeout: float, url: str, token: str | None) -> int:
     """Publish DATA, which is JSON, to TOPIC, and wait until it is acknowledged.
 
     \b
@@ -44,91 +64,113 @@ def pub(topic: str, data: str | None, raw: bool, url: str, token: str | None) ->
         raise Mistake(f"no DATA for {topic!r}: give it as JSON, or - to read lines from standard input")
     if topic == "-" and (raw or data is not None):
         raise Mistake("with - as TOPIC every line names its topic, so neither DATA nor --bytes can be given")
+    connecting = Connecting(url, token, timeout)
     if data is not None and data != "-":
-        return run_client(_one(topic, _parsed(data, raw), url, token), url)
+        return run_client(_one(topic, _parsed(data, raw), connecting), url)
     lines = Lines(None if topic == "-" else topic, raw)
-    return run_client(_many(lines, url, token), url)
+    return run_client(_many(lines, connecting), url)
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """How to connect: called, it does."""
+
+    url: str
+    token: str | None
+    timeout: float
+
+    def __call__(self) -> Opening[Client]:
+        from tickwire_client import connect
+
+        return connect(self.url, token=self.token, timeout=self.timeout, on_state=tell_states(self.url))
 
 
 def _parsed(data: str, raw: bool) -> dict[str, Any]:
     if raw:
         return {"payload": data.encode(errors="surrogateescape")}
     try:
-        return {"data": from_text(data)}
+        return {"data": _data(data)}
     except NotJson as error:
-        raise Mistake(f"DATA is {error}") from None
+        raise Mistake(f"DATA {error}") from None
 
 
-async def _one(topic: str, message: dict[str, Any], url: str, token: str | None) -> int:
-    from tickwire_client import connect
+def _data(text: str | bytes) -> Any:
+    """What the JSON stands for. Raises NotJson, with what one may have meant instead."""
+    try:
+        return from_text(text)
+    except NotJson as error:
+        raise NotJson(f"{error}{_advice(text)}") from None
+
+
+def _advice(text: str | bytes) -> str:
+    try:
+        word = (text if isinstance(text, str) else text.decode()).strip()
+    except UnicodeDecodeError:
+        return "; bytes are sent as they are with --bytes"
+    if "'" in word and '"' not in word:
+        return """; JSON has double quotes, so in a shell: '{"bid": 187.2}'"""
+    if 0 < len(word) <= 40 and not re.search(r"""["'{}\[\]\\]""", word):
+        return f"""; a text is written '"{word}"', raw bytes are sent with --bytes"""
+    return ""
+
+
+async def _one(topic: str, message: dict[str, Any], connecting: Connecting) -> int:
     from tickwire_client.payloads import pack
 
     if "data" in message:
         pack(message["data"])  # what msgpack cannot hold is told without a broker
-    async with connect(url, token=token) as client:
+    async with connecting() as client:
         receipt = await client.publish(topic, **message)
     if sys.stderr.isatty():
         note(f"published to {receipt.topic} at offset {receipt.offset}")
     return 0
 
 
-async def _many(lines: Lines, url: str, token: str | None) -> int:
-    from tickwire_client import connect
+async def _many(lines: Lines, connecting: Connecting) -> int:
+    from tickwire_client import TickwireError
 
-    from .streams import read_lines
+    from .pipeline import Pipeline
 
-    wrong: NotJson | None = None
-    async with connect(url, token=token) as client, _Pipeline(client) as pipeline:
-        async for block in read_lines():
-            for group in _groups(block):
-                before = lines.taken
-                messages, wrong = lines.parse(group)
-                await pipeline.publish(messages, f"lines {before + 1} to {lines.taken}")
-                if wrong is not None:
-                    break
-            if wrong is not None:
-                break
+    async with connecting() as client:
+        pipeline = Pipeline()
+        wrong = await pipeline.run(_send_all(lines, client, pipeline))
+    if isinstance(pipeline.error, TickwireError):
+        note(f"{pipeline.error}; {pipeline.fates()}")
+        return 1
+    if pipeline.error is not None:
+        raise pipeline.error
     if wrong is not None:
-        note(f"line {lines.taken + 1} is {wrong}; what stands before it is published")
-        return 2
+        return _tell_wrong(wrong, lines.taken + 1)
     if sys.stderr.isatty():
         note(f"published {lines.messages} messages")
     return 0
 
 
-class _Pipeline:
-    """Batches under way: sent in their order, a few of them not yet acknowledged. Leaving it waits for the rest."""
+async def _send_all(lines: Lines, client: Client, pipeline: Pipeline) -> Exception | None:
+    """Send the lines of standard input up to the first that is wrong; returns what is wrong with it."""
+    from .streams import read_lines
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._room = asyncio.Semaphore(_UNDER_WAY)
-        self._group = asyncio.TaskGroup()
+    async for block in read_lines():
+        for group in _groups(block):
+            first, batch = lines.taken + 1, client.batch()
+            wrong = lines.fill(batch, group)
+            if len(batch):
+                await pipeline.send(batch, first, lines.taken)
+            if wrong is not None:
+                return wrong
+    return None
 
-    async def __aenter__(self) -> _Pipeline:
-        await self._group.__aenter__()
-        return self
 
-    async def __aexit__(self, *raised: Any) -> None:
-        try:
-            await self._group.__aexit__(*raised)
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
+def _tell_wrong(wrong: Exception, number: int) -> int:
+    """Name the line. Returns the exit code."""
+    from tickwire_client import Refused
 
-    async def publish(self, messages: list[Message], which: str) -> None:
-        await self._room.acquire()
-        self._group.create_task(self._send(messages, which))
-
-    async def _send(self, messages: list[Message], which: str) -> None:
-        from tickwire_client import Refused
-
-        try:
-            async with self._client.batch() as batch:
-                for topic, content in messages:
-                    batch.add(topic, **content)
-        except Refused as error:
-            raise Refused(error.code, f"{which} are refused: {error.text}", error.details) from None
-        finally:
-            self._room.release()
+    before = "what stands before it is published"
+    if isinstance(wrong, Refused):
+        note(f"line {number}: {wrong.text}; {before} [{wrong.code}]")
+        return 1
+    note(f"line {number} {wrong}; {before}" if isinstance(wrong, NotJson) else f"line {number}: {wrong}; {before}")
+    return 2
 
 
 class Lines:
@@ -138,28 +180,30 @@ class Lines:
         self._topic, self._raw = topic, raw
         self.taken = self.messages = 0
 
-    def parse(self, lines: list[bytes]) -> tuple[list[Message], NotJson | None]:
-        """The messages of the lines; where one is wrong, of those before it, and what is wrong."""
-        messages = []
+    def fill(self, batch: Batch, lines: list[bytes]) -> Exception | None:
+        """Add the lines to the batch up to the first that is wrong or would be refused; returns what is wrong."""
+        from tickwire_client import Refused
+
         for line in lines:
             if self._raw or line.strip():
                 try:
-                    messages.append(self.message(line))
-                except NotJson as wrong:
-                    return messages, wrong
+                    topic, content = self.message(line)
+                    batch.add(topic, **content)
+                except (Refused, ValueError, TypeError, OverflowError) as wrong:
+                    return wrong
                 self.messages += 1
             self.taken += 1
-        return messages, None
+        return None
 
     def message(self, line: bytes) -> Message:
         """The topic of a line, and its data or payload. Raises NotJson."""
         if self._raw:
             return str(self._topic), {"payload": line}
-        data = from_text(line)
         if self._topic is not None:
-            return self._topic, {"data": data}
+            return self._topic, {"data": _data(line)}
+        data = from_text(line)
         if not isinstance(data, dict) or not isinstance(data.get("topic"), str) or "data" not in data:
-            raise NotJson('not {"topic": ..., "data": ...}; to publish every line to one topic, write `pub TOPIC -`')
+            raise NotJson('is not {"topic": ..., "data": ...}; to publish every line to one topic, write `pub TOPIC -`')
         return data["topic"], {"data": data["data"]}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -64,6 +65,8 @@ def _run(settings: Settings) -> int:
     from ..open_files import raise_open_files
 
     logs.configure(settings.log_level, settings.log_format)
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        logging.getLogger("tickwire.broker").addFilter(_is_news)
     raise_open_files()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
@@ -74,6 +77,11 @@ def _run(settings: Settings) -> int:
         note(_cannot_listen(settings, error))
         return 1
     return 0
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Where both streams go to one terminal, the line on standard output says it."""
+    return record.getMessage() != "listening"
 
 
 class _Unwritable(Exception):
@@ -99,7 +107,9 @@ def _cannot_listen(settings: Settings, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"{where}: ports below 1024 need root; choose another with --port"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{where}: this machine has no such address; choose another with --host (0.0.0.0 is all it has)"
+        return (
+            f"{where}: this machine has no such address; choose one that it has with --host, or 0.0.0.0 for all of them"
+        )
     return f"{where}: {error.strerror or error}"
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import click
 
-from tickwire.wire.topics import matches
+from tickwire.wire.topics import ONE, REST, is_exact, matches
 
-from .client import client_options, note, run_client
+from .client import client_options, note, run_client, tell_states
 from .text import to_text
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def sub(patterns: tuple[str, ...], count: int | None, url: str, token: str | Non
     When the connection is lost it comes back by itself. What was missed meanwhile is told on standard error.
     Bytes are printed as {"$bytes": "aGk="}, NaN as null.
     """
+    for pattern in patterns:
+        _tell_of_wildcards(pattern)
     return run_client(_subscribe(patterns, count, url, token), url)
 
 
@@ -46,7 +48,7 @@ async def _subscribe(patterns: tuple[str, ...], count: int | None, url: str, tok
     from .streams import Output
 
     printer = Printer(Output(), patterns, count)
-    async with connect(url, token=token, on_state=_states(url)) as client:
+    async with connect(url, token=token, on_state=tell_states(url)) as client:
         readers = [asyncio.ensure_future(_read(client, index, printer)) for index in range(len(patterns))]
         try:
             # The first that ends has printed the last message wanted, or failed.
@@ -102,24 +104,15 @@ def _line(message: Message) -> str:
     return to_text(facts) + "\n"
 
 
-def _states(url: str) -> Callable[[str, str], None]:
-    """Tells when the connection goes and when it is back; not of every attempt between."""
-    before = ""
-
-    def on_state(state: str, why: str) -> None:
-        nonlocal before
-        if state == "reconnecting" and before != state:
-            note(f"reconnecting to {url}: {why}")
-        if state == "connected" and before == "reconnecting":
-            note(f"connected to {url} again")
-        before = state
-
-    return on_state
-
-
 def _on_gap(gap: Gap) -> None:
-    if gap.start is None or gap.end is None:
-        note(f"gap: messages of {gap.topic} are missing, how many is not known ({gap.reason})")
-    else:
-        which = f"offsets {gap.start} to {gap.end - 1}"
-        note(f"gap: {gap.end - gap.start} messages of {gap.topic} are missing, {which} ({gap.reason})")
+    note(f"gap: {gap}")
+
+
+def _tell_of_wildcards(pattern: str) -> None:
+    for segment in pattern.split("."):
+        wildcard = next((sign for sign in (ONE, REST) if sign in segment), None)
+        if wildcard is not None and segment != wildcard:
+            meant = "a whole segment" if wildcard == ONE else "all segments that follow"
+            taken = "one topic by that name" if is_exact(pattern) else f"a pattern with a segment named {segment}"
+            note(f"`{wildcard}` stands for {meant}; {pattern} is {taken}")
+            return

@@ -12,21 +12,27 @@ _CONTROLS = re.compile(r"[\x7f-\x9f\u2028\u2029]")  # json leaves them, and term
 
 
 class NotJson(ValueError):
-    """The text is not JSON; the sentence says where, and what to do."""
+    """The text is not JSON; the error is the rest of a sentence about it: where, and what to do."""
 
 
 def from_text(text: str | bytes) -> Any:
     """The data that a JSON text stands for. Raises NotJson."""
     try:
-        return from_plain(json.loads(text, parse_constant=_no_constant))
+        value = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        raise NotJson(f"not JSON ({error.msg} at column {error.colno}){_advice(text)}") from None
+        raise NotJson(f"is not JSON ({error.msg} at column {error.colno})") from None
     except UnicodeDecodeError:
-        raise NotJson("not JSON, which is UTF-8; send bytes as they are with --bytes") from None
+        raise NotJson("is not JSON, which is UTF-8") from None
     except RecursionError:
-        raise NotJson("nested too deep") from None
+        raise NotJson("is nested too deep") from None
+    except NotJson:
+        raise
     except ValueError as error:
-        raise NotJson(str(error)) from None
+        raise NotJson(f"cannot be read: {error}") from None
+    try:
+        return from_plain(value)
+    except ValueError:
+        raise NotJson('holds a "$bytes" whose text is not base64') from None
 
 
 def to_text(value: Any) -> str:
@@ -35,12 +41,5 @@ def to_text(value: Any) -> str:
     return _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", line)
 
 
-def _advice(text: str | bytes) -> str:
-    word = text.strip() if isinstance(text, str) else text.decode(errors="replace").strip()
-    if 0 < len(word) <= 40 and not re.search(r"""["'{}\[\]\\]""", word):
-        return f"""; a text is written '"{word}"', raw bytes are sent with --bytes"""
-    return ""
-
-
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON; write null")
+    raise NotJson(f"holds {name}, which is not JSON; write null")

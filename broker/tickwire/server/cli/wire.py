@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable, Iterable
 
 import click
+import msgpack
 
 from tickwire.wire import decode, encode
 from tickwire.wire.errors import WireError
+from tickwire.wire.messages import KIND_NAMES
 from tickwire.wire.view import from_json, to_json
 
 from .client import Mistake
@@ -67,11 +69,15 @@ def _each(texts: Iterable[str], convert: Callable[[str], str]) -> int:
 
 def _encode(text: str) -> str:
     try:
-        message = from_json(from_text(text))
+        value = from_text(text)
     except NotJson as error:
-        raise Mistake(str(error)) from None
+        raise Mistake(f"the frame {error}") from None
+    if isinstance(value, dict) and "kind" not in value:
+        raise WireError(
+            "bad_frame", f'"kind" is missing; it is one of {", ".join(map(str.lower, KIND_NAMES.values()))}'
+        )
     try:
-        return encode.encode(message).hex(" ")
+        return encode.encode(from_json(value)).hex(" ")
     except (OverflowError, TypeError, ValueError) as error:
         raise WireError("bad_field", str(error)) from None
 
@@ -79,6 +85,20 @@ def _encode(text: str) -> str:
 def _decode(text: str) -> str:
     try:
         data = bytes.fromhex(text)
-    except ValueError as error:
-        raise Mistake(f"not hex: {error}") from None
+    except ValueError:
+        raise Mistake("HEX is not hex: a byte is two digits of 0-9 and a-f, as in 93 02 07 a3 61 2e 2a") from None
+    if _is_cut_short(data):
+        raise WireError("bad_frame", "not a frame: it is cut short, for bytes are missing at its end")
     return to_text(to_json(decode.decode(data)))
+
+
+def _is_cut_short(data: bytes) -> bool:
+    walker = msgpack.Unpacker(max_buffer_size=max(1, len(data)))
+    walker.feed(data)
+    try:
+        walker.skip()
+    except msgpack.OutOfData:
+        return True
+    except ValueError:
+        pass  # what else is wrong with it is the decoder's to say
+    return False

@@ -44,15 +44,14 @@ class Raw:
     async def last_words(self) -> tuple[list[FromBroker], int]:
         """The frames that come until the server closes, and the code of the close."""
         stream = b""
-        while b"\x88" not in stream[-128:]:
-            data = await asyncio.wait_for(self.reader.read(1 << 16), 20)
-            if not data:
-                break
-            stream += data
-        close = stream.rindex(b"\x88")
-        frames = [decode_from_broker(frame) for frame in frames_of(stream[:close])]
-        code = int.from_bytes(stream[close + 2 : close + 4], "big")
-        return [frame for frame in frames if frame is not None], code
+        while True:
+            first, length = await asyncio.wait_for(self.reader.readexactly(2), 20)
+            extended = await self.reader.readexactly({126: 2, 127: 8}.get(length, 0))
+            body = await self.reader.readexactly(int.from_bytes(extended, "big") if extended else length)
+            if first == 0x88:
+                frames = [decode_from_broker(frame) for frame in frames_of(stream)]
+                return [frame for frame in frames if frame is not None], int.from_bytes(body[:2], "big")
+            stream += bytes((first, length)) + extended + body
 
 
 @contextlib.asynccontextmanager

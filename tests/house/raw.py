@@ -44,14 +44,17 @@ class Raw:
     async def last_words(self) -> tuple[list[FromBroker], int]:
         """The frames that come until the server closes, and the code of the close."""
         stream = b""
-        while True:
-            first, length = await asyncio.wait_for(self.reader.readexactly(2), 20)
-            extended = await self.reader.readexactly({126: 2, 127: 8}.get(length, 0))
-            body = await self.reader.readexactly(int.from_bytes(extended, "big") if extended else length)
-            if first == 0x88:
-                frames = [decode_from_broker(frame) for frame in frames_of(stream)]
-                return [frame for frame in frames if frame is not None], int.from_bytes(body[:2], "big")
-            stream += bytes((first, length)) + extended + body
+        while not (message := await self.next_message()).startswith(b"\x88"):
+            stream += message
+        frames = [decode_from_broker(frame) for frame in frames_of(stream)]
+        return [frame for frame in frames if frame is not None], int.from_bytes(message[2:4], "big")
+
+    async def next_message(self) -> bytes:
+        """One message of the server, its header included."""
+        head = await asyncio.wait_for(self.reader.readexactly(2), 20)
+        extended = await self.reader.readexactly({126: 2, 127: 8}.get(head[1], 0))
+        length = int.from_bytes(extended, "big") if extended else head[1]
+        return head + extended + await self.reader.readexactly(length)
 
 
 @contextlib.asynccontextmanager

@@ -12,10 +12,12 @@ import pytest
 from aiohttp import web
 
 from house.client import Client, connected
+from house.link import frames_of
 from house.process import broker_process
 from house.raw import Raw, dialled, upgraded
 from tickwire.server import Broker, Settings
 from tickwire.server.addresses import ConnectionCap, key_of
+from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
 from tickwire.wire.limits import SUBPROTOCOL
 from tickwire.wire.messages import (
@@ -326,11 +328,9 @@ async def test_a_reader_that_stops_is_told_exactly_what_it_missed_and_goes_on_li
         slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
         expected, gaps, level = 0, [], False
-        buffer = b""
         while not level:
-            buffer += await asyncio.wait_for(slow.reader.read(1 << 20), 10)
-            frames, buffer = _whole_frames(buffer)
-            for frame in frames:
+            for body in frames_of(await slow.next_message()):
+                frame = decode_from_broker(body)
                 if isinstance(frame, Gap):
                     assert (frame.start, frame.reason) == (expected, "evicted")
                     gaps.append(frame)
@@ -344,23 +344,6 @@ async def test_a_reader_that_stops_is_told_exactly_what_it_missed_and_goes_on_li
                 level = level or isinstance(frame, Mark)
         assert expected == count
         assert len(gaps) == 1
-
-
-def _whole_frames(buffer: bytes) -> tuple[list[object], bytes]:
-    from tickwire.wire.decode import decode_from_broker
-
-    frames: list[object] = []
-    while len(buffer) >= 2:
-        length, at = buffer[1], 2
-        if length >= 126:
-            size = 2 if length == 126 else 8
-            length, at = int.from_bytes(buffer[2 : 2 + size], "big"), 2 + size
-        if len(buffer) < at + length or len(buffer) < at:
-            break
-        if buffer[0] == 0x82:
-            frames.append(decode_from_broker(buffer[at : at + length]))
-        buffer = buffer[at + length :]
-    return frames, buffer
 
 
 async def test_a_peer_that_never_takes_its_replies_is_not_read_and_then_closed() -> None:

@@ -22,7 +22,7 @@ from .store import Store
 from .topic import Topic
 from .topics import Topics
 
-DELIVERY_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
+JOINED_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
 RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
 
 
@@ -191,7 +191,7 @@ def _parts(sections: list[Section]) -> Iterator[list[Section]]:
     part: list[Section] = []
     size = 0
     for section in sections:
-        if part and size + len(section.data) > DELIVERY_BYTES:
+        if part and size + len(section.data) > JOINED_BYTES:
             yield part
             part, size = [], 0
         part.append(section)

@@ -31,8 +31,7 @@ class Retention:
             topic.aging = True
             self._quiet.pop(topic, None)
             heapq.heappush(self._oldest, (now, next(self._ties), topic))
-        if before.bit_length() != after.bit_length():
-            self._reclass(topic, before, after)
+        self._reclass(topic, before, after)
         if self.bytes > self._total:
             self._shrink()
 

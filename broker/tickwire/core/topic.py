@@ -19,7 +19,6 @@ class Topic:
         "aging",
         "end",
         "first",
-        "flushed_at",
         "interests",
         "log",
         "matched",
@@ -31,13 +30,12 @@ class Topic:
         "touched",
     )
 
-    def __init__(self, name: str, first: int, retain_bytes: int, retain_seconds: float, now: float) -> None:
+    def __init__(self, name: str, first: int, retain_bytes: int, retain_seconds: float) -> None:
         self.name = name
         self.reserved = is_reserved(name)
         self.first = self.end = first
         self.log = TopicLog(name, first, retain_bytes, retain_seconds)
         self.stamp = 0  # of its last flush
-        self.flushed_at = now
         self.aging = False  # its log has an age to be looked at
         self.touched = False  # has something to flush
         self.interests: tuple[Interest, ...] = ()
@@ -70,7 +68,7 @@ class Topic:
         closed.append((self._payloads, self._size, self._format))
         self._payloads, self._size, self._closed = [], 0, []
         self.pending_bytes = 0
-        self.stamp, self.flushed_at, self.touched = stamp, now, False
+        self.stamp, self.touched = stamp, False
         sections: list[Section] = []
         for payloads, size, format in closed:
             sections += seal(self.name, first, stamp, time_us, now, payloads, size, format)

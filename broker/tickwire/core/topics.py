@@ -41,7 +41,7 @@ class Topics(dict[str, Topic]):
             limits = self._limits
             if len(self) >= limits.topics:
                 raise TooManyTopics(limits.topics)
-            topic = self[name] = Topic(name, self.floor, limits.retain_bytes, limits.retain_seconds, now)
+            topic = self[name] = Topic(name, self.floor, limits.retain_bytes, limits.retain_seconds)
             self.retention.created(topic, now)
         return topic
 

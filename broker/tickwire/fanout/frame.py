@@ -55,15 +55,14 @@ class Shared(NamedTuple):
 
     plain: bytes
     deflated: bytes
-    messages: int = 0
 
 
-def share(frames: list[bytes], deflater: Deflater | None, messages: int = 0) -> Shared:
+def share(frames: list[bytes], deflater: Deflater | None) -> Shared:
     """Frames that leave together, one after another. Each is deflated at most once, whatever the number of readers."""
     plain = b"".join([websocket_frame(frame) for frame in frames])
     if deflater is None:
-        return Shared(plain, plain, messages)
-    return Shared(plain, b"".join([_smaller(frame, deflater) for frame in frames]), messages)
+        return Shared(plain, plain)
+    return Shared(plain, b"".join([_smaller(frame, deflater) for frame in frames]))
 
 
 def _smaller(frame: bytes, deflater: Deflater) -> bytes:

@@ -10,16 +10,16 @@ HELLO, SUBSCRIBE, PUBLISH, BYE, WELCOME, SUBSCRIBED, ACK, REFUSED, DELIVERY = 1,
 
 class Client:
     def __init__(self, socket: ClientConnection) -> None:
-        self.socket, self.sections = socket, list[Any]()
+        self.socket, self.sections, self.welcome = socket, list[Any](), list[Any]()
 
-    async def hello(self) -> Any:
-        return await self.ask([HELLO, [1]], WELCOME)
+    async def hello(self, **options: Any) -> None:
+        self.welcome = await self.ask([HELLO, [1], options], WELCOME)
 
-    async def subscribe(self, id: int, pattern: str) -> Any:
-        return await self.ask([SUBSCRIBE, id, pattern], SUBSCRIBED)
+    async def subscribe(self, id: int, pattern: str, **options: Any) -> Any:
+        return await self.ask([SUBSCRIBE, id, pattern, options], SUBSCRIBED)
 
-    async def publish(self, id: int, *runs: list[Any]) -> Any:
-        return await self.ask([PUBLISH, id, runs], ACK)
+    async def publish(self, id: int, *runs: list[Any], **options: Any) -> Any:
+        return await self.ask([PUBLISH, id, runs, options], ACK)
 
     async def section(self) -> Any:
         while not self.sections:

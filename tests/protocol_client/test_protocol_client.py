@@ -22,7 +22,9 @@ from tickwire.fanout.catchup import SHARED_BY
 from tickwire.server import Broker, Settings
 
 from . import client as client_module
-from .client import Client
+from .client import SUBSCRIBED, Client
+
+CONSUME, CONSUMED, RETURNED, LIST, JOIN, GROUPS = 7, 8, 9, 10, 24, 26
 
 SECONDS = 10
 # Repeats 20 kB apart are out of reach of a window of 512 bytes, and well within one of 32 KiB.
@@ -32,10 +34,10 @@ SILENT = Settings(log_level="error")
 
 
 @asynccontextmanager
-async def conversing(url: str, **options: Any) -> AsyncIterator[Client]:
+async def conversing(url: str, hello: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[Client]:
     async with asyncio.timeout(SECONDS), connect(url, subprotocols=[Subprotocol("tickwire.v1")], **options) as socket:
         client = Client(socket)
-        await client.hello()
+        await client.hello(**(hello or {}))
         yield client
 
 
@@ -130,6 +132,74 @@ async def test_who_negotiated_a_small_window_can_read_what_repeats_far_apart() -
         assert [inflates(frame, 15) for frame in compressed.frames] == [True] * 3
         # The trap is a real one: what went to the wide window could not have gone to the small one.
         assert [inflates(frame, 9) for frame in compressed.frames] == [False] * 3
+
+
+async def test_who_starts_in_the_past_catches_up_on_a_stream_of_its_own_and_joins() -> None:
+    async with Broker(SILENT).serving(port=0) as url, conversing(url) as publisher, conversing(url) as reader:
+        await publisher.publish(1, ["prices.AAPL", [b"a", b"b", b"c"]])
+
+        subscribed = await reader.subscribe(7, "prices.*", since=["earliest"])
+        frames = [await reader.read()]
+        while frames[-1][0] != JOIN:
+            frames.append(await reader.read())
+        await publisher.publish(2, ["prices.AAPL", [b"d"]])
+        live = await reader.read()
+
+        stream = subscribed[2]
+        assert stream != 0
+        assert [frame[1] for frame in frames] == [stream] * (len(frames) - 1) + [7]
+        assert await received(reader, 4) == [b"a", b"b", b"c", b"d"]
+        assert live[:2] == [21, 0]
+        assert live[2][0][2] > frames[-1][2]
+
+
+async def test_who_comes_back_gets_what_it_missed_of_topics_that_it_knew_and_of_new_ones() -> None:
+    async with Broker(SILENT).serving(port=0) as url, conversing(url) as publisher:
+        async with conversing(url) as reader:
+            stamp = (await reader.subscribe(7, "prices.*"))[3]
+            await publisher.publish(1, ["prices.AAPL", [b"a", b"b"]])
+            first = await reader.section()
+        await publisher.publish(2, ["prices.AAPL", [b"c"]], ["prices.MSFT", [b"d"]])
+        async with conversing(url) as reader:
+            seen, positions = [reader.welcome[2], stamp], [["prices.AAPL", first[1] + len(first[4])]]
+            await reader.subscribe(7, "prices.*", seen=seen, positions=positions)
+            missed = [await reader.section(), await reader.section()]
+
+        assert first[4] == [b"a", b"b"]
+        assert sorted([section[0], section[1], section[4]] for section in missed) == [
+            ["prices.AAPL", 2, [b"c"]],
+            ["prices.MSFT", 0, [b"d"]],
+        ]
+
+
+async def test_a_publish_that_is_sent_again_is_answered_as_the_first_time_and_read_once() -> None:
+    async with Broker(SILENT).serving(port=0) as url, conversing(url) as reader:
+        await reader.subscribe(1, "orders")
+        async with conversing(url, {"publisher": "desk-1", "incarnation": 3}) as publisher:
+            first = await publisher.publish(1, ["orders", [b"a"]], sequence=5)
+        async with conversing(url, {"publisher": "desk-1", "incarnation": 3}) as publisher:
+            again = await publisher.publish(1, ["orders", [b"a"]], sequence=5, retry=True)
+            await publisher.publish(2, ["orders", [b"b"]], sequence=6)
+
+        assert again == first
+        assert await received(reader, 2) == [b"a", b"b"]
+
+
+async def test_a_message_that_a_consumer_returns_comes_again_until_it_is_consumed() -> None:
+    async with Broker(SILENT).serving(port=0) as url, conversing(url) as client:
+        await client.publish(1, ["orders.1", [b"a"]])
+
+        consumer = await client.ask([CONSUME, 7, "orders.>", "billing", 10], SUBSCRIBED)
+        first = await client.section()
+        await client.socket.send(msgpack.packb([RETURNED, 7, [["orders.1", 0, 1]]]))
+        second = await client.section()
+        await client.socket.send(msgpack.packb([CONSUMED, 7, [["orders.1", 0, 1]]]))
+        groups = await client.ask([LIST, 1], GROUPS)
+
+        assert consumer[2] != 0
+        assert [first[0], first[1], *first[4:]] == ["orders.1", 0, [b"a"]]
+        assert [second[0], second[1], *second[4:]] == ["orders.1", 0, [b"a"], {"attempt": 2}]
+        assert groups == [GROUPS, 1, [["billing", "orders.>", 1, 0, 0]]]
 
 
 def test_the_client_has_at_most_forty_lines_and_nothing_of_ours() -> None:

@@ -11,12 +11,14 @@ import pytest
 
 from tickwire.wire.decode import decode_from_broker, decode_from_client
 from tickwire.wire.errors import WireError
-from tickwire.wire.limits import FRAME_BYTES, FRAME_MESSAGES
-from tickwire.wire.messages import Message, Publish
+from tickwire.wire.limits import FRAME_BYTES, FRAME_MESSAGES, POSITIONS, RANGES
+from tickwire.wire.messages import Consumed, Message, Publish, Returned, Subscribe
 
 from .vectors import load, to_bytes
 
-# The law is 20 ms of the loop; this only guards against a hang, so that a busy machine does not fail the test.
+# The law is 20 ms of the loop, for whatever is honest. What is hostile may cost a slow machine more: this guards
+# against a hang. Both are CPU time of the thread, so that others who use the machine do not fail the test.
+LAW_SECONDS = 0.02
 HANG_SECONDS = 0.2
 
 PUBLISH = bytes.fromhex("930401")
@@ -61,6 +63,10 @@ HOSTILE = {
     "a huge declared bin": b"\x93\x04\x01\xc6\xff\xff\xff\xff",
     "a hundred thousand runs": filled(PUBLISH, b"\x92\xa1a\x91\xc4\x00", 4),
 }
+HOSTILE["more positions than fit"] = filled(
+    b"\x94\x02\x07\xa1a\x82\xa4seen\x92\x01\x02\xa9positions", b"\x92\xa1a\x00", 2
+)
+HOSTILE["more ranges than fit"] = filled(b"\x93\x08\x07", b"\x93\xa1a\x00\x01", 2)
 KEYS = b"".join(b"\xa2" + bytes((0x61 + number // 16, 0x61 + number % 16)) + b"\xc0" for number in range(256))
 HOSTILE["maps of 256 keys"] = filled(PUBLISH, b"\xde\x01\x00" + KEYS, 2)
 HOSTILE["maps of 256 times the same key"] = filled(PUBLISH, b"\xde\x01\x00" + b"\xa0\xc0" * 256, 2)
@@ -113,16 +119,45 @@ def test_the_densest_delivery_is_decoded() -> None:
     assert decode_from_broker(filled(b"\x93\x15\x00", section, 2)) is not None
 
 
+TOPIC = b"\xd9\x64" + b"a" * 100  # as long as lets so many of them into one frame
+LARGEST = b"\xcf\x00\x1f\xff\xff\xff\xff\xff\xff"
+RESUME = b"\x94\x02\x07\xa1>\x82\xa4seen\x92" + LARGEST * 2 + b"\xa9positions"
+
+
+def test_the_largest_resume_is_decoded_without_holding_the_loop() -> None:
+    frame = RESUME + arrays(POSITIONS, b"\x92" + TOPIC + LARGEST)
+
+    subscribe = decode_from_client(frame)
+
+    assert len(frame) <= FRAME_BYTES
+    assert isinstance(subscribe, Subscribe)
+    assert subscribe.positions is not None
+    assert len(subscribe.positions) == POSITIONS
+    assert seconds(decode_from_client, frame) < LAW_SECONDS
+
+
+@pytest.mark.parametrize("kind", [Consumed, Returned])
+def test_the_most_ranges_are_decoded_without_holding_the_loop(kind: type[Consumed | Returned]) -> None:
+    frame = bytes((0x93, kind.kind, 0x07)) + arrays(RANGES, b"\x93" + TOPIC + b"\x00" + LARGEST)
+
+    settled = decode_from_client(frame)
+
+    assert len(frame) <= FRAME_BYTES
+    assert isinstance(settled, kind)
+    assert len(settled.ranges) == RANGES
+    assert seconds(decode_from_client, frame) < LAW_SECONDS
+
+
 def attempt(read: Callable[[bytes], Message | None], frame: bytes) -> None:
     with contextlib.suppress(WireError):
         read(frame)
 
 
 def seconds(read: Callable[[bytes], Message | None], frame: bytes) -> float:
-    """The best of three, since others use the machine too."""
+    """The CPU seconds of this thread; the best of three, for the first one may also pay for memory."""
     taken = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.thread_time()
         attempt(read, frame)
-        taken.append(time.perf_counter() - start)
+        taken.append(time.thread_time() - start)
     return min(taken)

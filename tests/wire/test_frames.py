@@ -76,7 +76,7 @@ def test_runs_that_are_lists_already_give_the_same_publish(vector: Vector) -> No
 
     runs = [[run.topic, run.payloads, *([{"format": run.format}] if run.format else [])] for run in publish.runs]
 
-    assert encode_runs(publish.id, runs) == encode(publish)
+    assert encode_runs(publish.id, runs, publish.sequence, publish.retry) == encode(publish)
 
 
 @pytest.mark.parametrize(
@@ -111,6 +111,5 @@ def test_every_message_has_its_own_kind() -> None:
 
 
 def _fragment(section: Section) -> bytes:
-    return encode_section(
-        section.topic, section.first, section.stamp, section.time_us, section.payloads, section.format
-    )
+    place = (section.topic, section.first, section.stamp, section.time_us)
+    return encode_section(*place, section.payloads, section.format, section.attempt or 1)

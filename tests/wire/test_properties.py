@@ -20,15 +20,23 @@ from tickwire.wire.messages import (
     Ack,
     Beat,
     Bye,
+    Consume,
+    Consumed,
     Delivery,
+    End,
     FromBroker,
     FromClient,
     Gap,
+    Group,
+    Groups,
     Hello,
+    Join,
+    List,
     Mark,
     Message,
     Publish,
     Refusal,
+    Returned,
     Run,
     Section,
     Subscribe,
@@ -55,15 +63,50 @@ def optional(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 BEATS, BYES = st.builds(Beat, INTEGERS), st.builds(Bye, TEXTS, TEXTS, optional(INTEGERS))
-SUBSCRIBES = st.builds(Subscribe, INTEGERS, TEXTS, optional(st.tuples(INTEGERS, INTEGERS)))
+POSITIONS = st.lists(st.tuples(TEXTS, INTEGERS), max_size=3)
+STARTS = st.one_of(
+    st.tuples(st.sampled_from(["earliest", "last"])),
+    st.tuples(st.just("time"), INTEGERS),
+    st.tuples(st.just("offset"), INTEGERS, INTEGERS),
+)
+NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=16)
+FLAGS = st.sampled_from([None, True])
+SUBSCRIBES = st.one_of(
+    st.builds(Subscribe, INTEGERS, TEXTS),
+    st.builds(Subscribe, INTEGERS, TEXTS, since=STARTS, once=FLAGS),
+    st.builds(Subscribe, INTEGERS, TEXTS, st.tuples(INTEGERS, INTEGERS), optional(POSITIONS), optional(STARTS), FLAGS),
+    st.builds(Subscribe, INTEGERS, TEXTS, group=NAMES),
+)
 RUNS = st.builds(Run, TEXTS, PAYLOADS, FORMATS)
-SECTIONS = st.builds(Section, TEXTS, INTEGERS, INTEGERS, INTEGERS, PAYLOADS, FORMATS, optional(INTEGERS))
-MOVED = st.lists(st.tuples(TEXTS, INTEGERS, INTEGERS), max_size=3)
+SECTIONS = st.builds(
+    Section, TEXTS, INTEGERS, INTEGERS, INTEGERS, PAYLOADS, FORMATS, optional(INTEGERS), optional(INTEGERS)
+)
+RANGES = st.lists(
+    st.tuples(TEXTS, INTEGERS, INTEGERS)
+    .map(lambda range: (range[0], *sorted(range[1:])))
+    .filter(lambda r: r[1] < r[2]),
+    min_size=1,
+    max_size=4,
+)
+COUNTS = st.integers(1, MAX_INT)
+GROUPS = st.builds(Group, TEXTS, TEXTS, INTEGERS, INTEGERS, INTEGERS)
 FROM_CLIENT: st.SearchStrategy[FromClient] = st.one_of(
-    st.builds(Hello, st.lists(INTEGERS), optional(TEXTS), optional(TEXTS), st.lists(SUBSCRIBES, max_size=3)),
+    st.builds(
+        Hello,
+        st.lists(INTEGERS),
+        optional(TEXTS),
+        optional(TEXTS),
+        optional(NAMES),
+        optional(INTEGERS),
+        st.lists(SUBSCRIBES, max_size=3),
+    ),
     SUBSCRIBES,
     st.builds(Unsubscribe, INTEGERS),
-    st.builds(Publish, optional(INTEGERS), st.lists(RUNS, max_size=3)),
+    st.builds(Publish, optional(INTEGERS), st.lists(RUNS, max_size=3), optional(INTEGERS), FLAGS),
+    st.builds(Consume, INTEGERS, TEXTS, NAMES, COUNTS, optional(COUNTS), optional(COUNTS)),
+    st.builds(Consumed, INTEGERS, RANGES),
+    st.builds(Returned, INTEGERS, RANGES, optional(INTEGERS)),
+    st.builds(List, INTEGERS),
     BEATS,
     BYES,
 )
@@ -71,15 +114,22 @@ FROM_BROKER: st.SearchStrategy[FromBroker] = st.one_of(
     BEATS,
     BYES,
     st.builds(Welcome, INTEGERS, INTEGERS, INTEGERS, MAPS, st.dictionaries(TEXTS, TEXTS, max_size=3)),
-    st.builds(
-        Subscribed, INTEGERS, INTEGERS, INTEGERS, optional(INTEGERS), optional(MOVED), st.sampled_from([None, True])
-    ),
+    st.builds(Subscribed, INTEGERS, INTEGERS, INTEGERS, optional(INTEGERS)),
     st.builds(Unsubscribed, INTEGERS),
     st.builds(Ack, st.lists(st.lists(INTEGERS, min_size=1, max_size=4), max_size=20)),
     st.builds(Refusal, INTEGERS, optional(INTEGERS), TEXTS, TEXTS, optional(MAPS.filter(bool))),
     st.builds(Delivery, INTEGERS, st.lists(SECTIONS, max_size=4)),
-    st.builds(Gap, INTEGERS, TEXTS, INTEGERS, INTEGERS, TEXTS),
+    st.builds(Gap, INTEGERS, TEXTS, optional(INTEGERS), optional(INTEGERS), TEXTS),
     st.builds(Mark, INTEGERS),
+    st.builds(Join, INTEGERS, INTEGERS),
+    st.builds(End, INTEGERS),
+    st.builds(Groups, INTEGERS, st.lists(GROUPS, max_size=3)),
+)
+OPTIONS = st.sampled_from(
+    [
+        *("format", "epoch", "attempt", "client", "publisher", "incarnation", "subscriptions"),
+        *("seen", "positions", "since", "once", "group", "sequence", "retry", "ack_timeout_ms", "attempts"),
+    ]
 )
 SCALARS = (
     st.none()
@@ -89,19 +139,15 @@ SCALARS = (
     | TEXTS
     | st.binary(max_size=20)
     | INTEGERS
+    | st.sampled_from(["earliest", "last", "time", "offset"])
 )
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=6)
-        | st.dictionaries(
-            TEXTS | st.sampled_from(["format", "epoch", "seen", "subscriptions", "client"]), inner, max_size=3
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=6) | st.dictionaries(TEXTS | OPTIONS, inner, max_size=3),
     max_leaves=20,
 )
 # Arrays that start with a kind get past the first checks, which hardly any random bytes do.
-NEAR_FRAMES = st.tuples(st.integers(-1, 25), st.lists(VALUES, max_size=8)).map(lambda parts: [parts[0], *parts[1]])
+NEAR_FRAMES = st.tuples(st.integers(-1, 28), st.lists(VALUES, max_size=8)).map(lambda parts: [parts[0], *parts[1]])
 HEXES = [to_bytes(vector["hex"]) for vector in load("frames.json")]
 
 
@@ -120,7 +166,7 @@ def test_any_message_of_the_broker_survives_the_wire_and_the_view(message: FromB
 @given(FROM_CLIENT | FROM_BROKER, st.lists(VALUES, min_size=1, max_size=3))
 def test_unknown_trailing_elements_change_nothing(message: Message, unknown: list[Any]) -> None:
     elements = msgpack.unpackb(encode(message))
-    optional_elements = {Hello: 3, Subscribe: 4, Publish: 4, Bye: 4, Subscribed: 7, Refusal: 6}
+    optional_elements = {Hello: 3, Subscribe: 4, Publish: 4, Consume: 6, Returned: 4, Bye: 4, Refusal: 6}
     padding = [None] * (optional_elements.get(type(message), 0) - len(elements))
 
     assert decode(msgpack.packb([*elements, *padding, *unknown])) == message

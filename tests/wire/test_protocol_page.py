@@ -15,8 +15,12 @@ from tickwire.wire.encode import encode
 from tickwire.wire.messages import (
     KIND_NAMES,
     Ack,
+    Consume,
+    Consumed,
     Delivery,
+    Gap,
     Hello,
+    Join,
     Message,
     Publish,
     Run,
@@ -75,11 +79,13 @@ def test_the_bounds_on_the_page_are_those_of_the_code() -> None:
     assert f"1-{limits.TOPIC_BYTES} bytes" in PAGE
     assert f"1 to {limits.TOPIC_LEVELS} segments" in PAGE
     assert f"{limits.HELLO_BYTES >> 10} KiB before the welcome" in PAGE
-    assert f"At most {limits.MOVED_TOPICS:,} of them" in PAGE
+    assert f"At most {limits.POSITIONS:,} |" in PAGE
+    assert f"holds 1 to {limits.RANGES:,} of them" in PAGE
+    assert f"1-{limits.NAME_BYTES} bytes of UTF-8, no control character" in PAGE
     assert limits.SUBPROTOCOL in PAGE
 
 
-CONVERSATION: list[Message] = [
+FIRST: list[Message] = [
     Hello([1]),
     Subscribe(7, "a.*"),
     Welcome(1, 12345, 0, {}, {}),
@@ -89,15 +95,32 @@ CONVERSATION: list[Message] = [
     Delivery(0, [Section("a.b", 0, 1, 1_000_000_000, [b"h", b"i"])]),
 ]
 
+COMING_BACK: list[Message] = [
+    Subscribe(7, "a.*", (12345, 1), [("a.b", 2)]),
+    Subscribed(7, 1, 3, None),
+    Gap(1, "a.b", 2, 4, "evicted"),
+    Delivery(1, [Section("a.b", 4, 3, 1_000_000_000, [b"j"])]),
+    Join(7, 3),
+    Publish(10, [Run("a.b", [b"k"])], sequence=5, retry=True),
+    Ack([[10, 5]]),
+    Consume(8, "a.*", "billing", 1000),
+    Subscribed(8, 2, 4, None),
+    Delivery(2, [Section("a.b", 4, 3, 1_000_000_000, [b"j"], attempt=2)]),
+    Consumed(8, [("a.b", 4, 5)]),
+]
+CONVERSATIONS = {"A first conversation": FIRST, "A client that comes back": COMING_BACK}
 
-@pytest.mark.parametrize("index", range(len(CONVERSATION)))
-def test_the_first_conversation_is_what_it_says(index: int) -> None:
-    table = rows(section("A first conversation"))
-    assert len(table) == len(CONVERSATION)
+
+@pytest.mark.parametrize(
+    ("title", "index"), [(title, index) for title, messages in CONVERSATIONS.items() for index in range(len(messages))]
+)
+def test_a_conversation_is_what_it_says(title: str, index: int) -> None:
+    table, messages = rows(section(title)), CONVERSATIONS[title]
+    assert len(table) == len(messages)
 
     sender, hexadecimal, frame = table[index]
     data = bytes.fromhex(hexadecimal.strip("`"))
 
-    assert (decode_from_client if sender == "client" else decode_from_broker)(data) == CONVERSATION[index]
-    assert encode(CONVERSATION[index]) == data
-    assert frame.startswith(f"`[{CONVERSATION[index].kind}, ")
+    assert (decode_from_client if sender == "client" else decode_from_broker)(data) == messages[index]
+    assert encode(messages[index]) == data
+    assert frame.startswith(f"`[{messages[index].kind}, ")

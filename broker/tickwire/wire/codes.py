@@ -25,6 +25,7 @@ CODES: dict[str, Code] = {
         Code("version_unsupported", "None of the versions offered is spoken here.", 1002),
         Code("heartbeat_timeout", "Nothing was heard from the peer for `deadline_ms`.", 1001),
         Code("too_slow", "Replies waited too long for a peer that does not read.", 1008),
+        Code("taken_over", "The same publisher has connected again: the newest connection counts.", 1008),
         Code("going_away", "The broker is stopping; come back after `retry_after_ms`.", 1001),
         Code("internal_error", "A fault of the broker's own.", 1011),
         Code("already_greeted", "A second HELLO."),
@@ -39,17 +40,33 @@ CODES: dict[str, Code] = {
         Code("subscription_exists", "The id is already that of a subscription of this connection."),
         Code("unknown_subscription", "The id is not that of a subscription of this connection."),
         Code("too_many_topics", "The broker holds as many topics as it may."),
+        Code("future_position", "A position past the end of its topic: this broker never gave it."),
+        Code("identity_required", "A PUBLISH with a `sequence`, where the HELLO named no `publisher`."),
+        Code("identity_conflict", "The sequence was used already, for other messages."),
+        Code("window_expired", "A sequence below the publisher's last that is not remembered: perhaps stored."),
+        Code("outcome_unknown", "The store ended the commit in an error: it may have been stored or not."),
+        Code("store_failed", "The disk failed: nothing is stored any more until the broker starts again."),
+        Code("no_space", "The disk is full: nothing is stored until there is room."),
+        Code("bad_group", "A group name that breaks the grammar."),
+        Code("group_conflict", "The group is there, with another pattern or of the other kind."),
+        Code("too_many_groups", "The broker holds as many consumer groups as it may."),
+        Code("unknown_consumer", "The id is not that of a consumer of this connection."),
+        Code("ack_unknown", "Messages of a topic or with offsets that this group was never given."),
+        Code("ack_foreign", "Messages that another member of the group has now."),
+        Code("ack_future", "Messages that were not handed out yet."),
+        Code("ack_repeated", "Messages that are settled already."),
         Code("too_many_connections", "HTTP answer: the address has as many connections as it may.", 429),
         Code("subprotocol_required", "HTTP answer: the upgrade did not offer `tickwire.v1`.", 400),
     )
 }
 
-EVICTED, DISCONNECTED, EPOCH, DROPPED = "evicted", "disconnected", "epoch", "dropped"
+EVICTED, FREED, CORRUPT, EPOCH, DROPPED = "evicted", "freed", "corrupt", "epoch", "dropped"
 
 # reason -> (who says it, what it means)
 GAP_REASONS: dict[str, tuple[str, str]] = {
-    EVICTED: ("broker", "The reader was behind, and its topic's log keeps no more of what it missed."),
-    DISCONNECTED: ("client", "Published while the client was away."),
-    EPOCH: ("client", "The broker started a new epoch: what it still held is gone, perhaps nothing."),
+    EVICTED: ("broker", "The reader was behind or away, and its topic's log keeps no more of what it missed."),
+    FREED: ("broker", "The reader was away, and the topic was forgotten meanwhile: nobody read it, nothing was kept."),
+    CORRUPT: ("broker", "What was stored is damaged."),
+    EPOCH: ("either", "The broker started a new epoch: what it still held is gone, perhaps nothing."),
     DROPPED: ("client", "The application was slow, and asked for dropping or was too far behind to wait for."),
 }

@@ -12,13 +12,20 @@ from .messages import (
     Ack,
     Beat,
     Bye,
+    Consume,
+    Consumed,
     Delivery,
+    End,
     Gap,
+    Groups,
     Hello,
+    Join,
+    List,
     Mark,
     Message,
     Publish,
     Refusal,
+    Returned,
     Run,
     Section,
     Subscribe,
@@ -38,12 +45,17 @@ def encode(message: Message) -> bytes:
 
 
 def encode_section(
-    topic: str, first: int, stamp: int, time_us: int, payloads: list[bytes], format: int = MSGPACK
+    topic: str, first: int, stamp: int, time_us: int, payloads: list[bytes], format: int = MSGPACK, attempt: int = 1
 ) -> bytes:
     """A section as the fragment of a delivery: encoded once, whoever gets it."""
-    if format == MSGPACK:
+    if format == MSGPACK and attempt == 1:
         return pack([topic, first, stamp, time_us, payloads])
-    return pack([topic, first, stamp, time_us, payloads, {"format": format}])
+    extras = {}
+    if format != MSGPACK:
+        extras["format"] = format
+    if attempt != 1:
+        extras["attempt"] = attempt
+    return pack([topic, first, stamp, time_us, payloads, extras])
 
 
 def join_sections(stream: int, fragments: Sequence[bytes]) -> bytes:
@@ -63,9 +75,19 @@ def array_header(length: int) -> bytes:
     return b"\xdd" + length.to_bytes(4, "big")
 
 
-def encode_runs(id: int | None, runs: list[list[Any]]) -> bytes:
+def encode_runs(id: int | None, runs: list[list[Any]], sequence: int | None = None, retry: bool | None = None) -> bytes:
     """A PUBLISH of runs that are lists already: `[topic, payloads]` or `[topic, payloads, extras]`."""
-    return pack([Publish.kind, id, runs])
+    options = _identity(sequence, retry)
+    return pack([Publish.kind, id, runs, options] if options else [Publish.kind, id, runs])
+
+
+def _identity(sequence: int | None, retry: bool | None) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if sequence is not None:
+        options["sequence"] = sequence
+    if retry is not None:
+        options["retry"] = retry
+    return options
 
 
 def _hello(hello: Hello) -> list[Any]:
@@ -74,24 +96,38 @@ def _hello(hello: Hello) -> list[Any]:
         options["client"] = hello.client
     if hello.token is not None:
         options["token"] = hello.token
+    if hello.publisher is not None:
+        options["publisher"] = hello.publisher
+    if hello.incarnation is not None:
+        options["incarnation"] = hello.incarnation
     if hello.subscriptions:
         options["subscriptions"] = [_subscribe(subscription) for subscription in hello.subscriptions]
     return [hello.versions, options] if options else [hello.versions]
 
 
 def _subscribe(subscribe: Subscribe) -> list[Any]:
-    elements: list[Any] = [subscribe.id, subscribe.pattern]
+    options: dict[str, Any] = {}
     if subscribe.seen is not None:
-        elements.append({"seen": list(subscribe.seen)})
-    return elements
+        options["seen"] = list(subscribe.seen)
+    if subscribe.positions is not None:
+        options["positions"] = [list(position) for position in subscribe.positions]
+    if subscribe.since is not None:
+        options["since"] = list(subscribe.since)
+    if subscribe.once is not None:
+        options["once"] = subscribe.once
+    if subscribe.group is not None:
+        options["group"] = subscribe.group
+    return [subscribe.id, subscribe.pattern, options] if options else [subscribe.id, subscribe.pattern]
 
 
-def _unsubscribe(message: Unsubscribe | Unsubscribed) -> list[Any]:
+def _only_id(message: Unsubscribe | Unsubscribed | List | End) -> list[Any]:
     return [message.id]
 
 
 def _publish(publish: Publish) -> list[Any]:
-    return [publish.id, [_run(run) for run in publish.runs]]
+    elements = [publish.id, [_run(run) for run in publish.runs]]
+    options = _identity(publish.sequence, publish.retry)
+    return [*elements, options] if options else elements
 
 
 def _run(run: Run) -> list[Any]:
@@ -111,7 +147,7 @@ def _welcome(welcome: Welcome) -> list[Any]:
 
 
 def _subscribed(reply: Subscribed) -> list[Any]:
-    return _trimmed([reply.id, reply.stream, reply.stamp, reply.offset, reply.moved, reply.more], 4)
+    return [reply.id, reply.stream, reply.stamp, reply.offset]
 
 
 def _ack(ack: Ack) -> list[Any]:
@@ -133,6 +169,8 @@ def _section(section: Section) -> list[Any]:
         extras["epoch"] = section.epoch
     if section.format != MSGPACK:
         extras["format"] = section.format
+    if section.attempt is not None:
+        extras["attempt"] = section.attempt
     return [*elements, extras] if extras else elements
 
 
@@ -142,6 +180,35 @@ def _gap(gap: Gap) -> list[Any]:
 
 def _mark(mark: Mark) -> list[Any]:
     return [mark.stamp]
+
+
+def _join(join: Join) -> list[Any]:
+    return [join.id, join.stamp]
+
+
+def _groups(groups: Groups) -> list[Any]:
+    return [
+        groups.id,
+        [[group.name, group.pattern, group.members, group.lag, group.unacked] for group in groups.groups],
+    ]
+
+
+def _consume(consume: Consume) -> list[Any]:
+    elements = [consume.id, consume.pattern, consume.group, consume.max_unacked]
+    options: dict[str, Any] = {}
+    if consume.ack_timeout_ms is not None:
+        options["ack_timeout_ms"] = consume.ack_timeout_ms
+    if consume.attempts is not None:
+        options["attempts"] = consume.attempts
+    return [*elements, options] if options else elements
+
+
+def _consumed(consumed: Consumed) -> list[Any]:
+    return [consumed.id, [list(each) for each in consumed.ranges]]
+
+
+def _returned(returned: Returned) -> list[Any]:
+    return _trimmed([returned.id, [list(each) for each in returned.ranges], returned.delay_ms], 2)
 
 
 def _trimmed(elements: list[Any], least: int) -> list[Any]:
@@ -154,16 +221,23 @@ def _trimmed(elements: list[Any], least: int) -> list[Any]:
 _ELEMENTS: dict[type[Any], Callable[[Any], list[Any]]] = {
     Hello: _hello,
     Subscribe: _subscribe,
-    Unsubscribe: _unsubscribe,
+    Unsubscribe: _only_id,
     Publish: _publish,
     Beat: _beat,
     Bye: _bye,
     Welcome: _welcome,
     Subscribed: _subscribed,
-    Unsubscribed: _unsubscribe,
+    Unsubscribed: _only_id,
     Ack: _ack,
     Refusal: _refusal,
     Delivery: _delivery,
     Gap: _gap,
     Mark: _mark,
+    Join: _join,
+    End: _only_id,
+    Groups: _groups,
+    Consume: _consume,
+    Consumed: _consumed,
+    Returned: _returned,
+    List: _only_id,
 }

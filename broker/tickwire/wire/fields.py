@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from .limits import BYTES, MAX_INT, MSGPACK
+from .limits import BYTES, MAX_INT, MSGPACK, NAME_BYTES
 
 _BYTES_ONLY = {bytes}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class FieldError(Exception):
@@ -40,6 +42,31 @@ def text_option(options: dict[str, Any], name: str) -> str | None:
     value = options.get(name)
     if value is not None and type(value) is not str:
         raise FieldError(f"option {name} must be a string, not {named(value)}")
+    return value
+
+
+def flag_option(options: dict[str, Any], name: str) -> bool | None:
+    """True, or None where it is false or absent."""
+    value = options.get(name)
+    if value is not None and type(value) is not bool:
+        raise FieldError(f"option {name} must be true or false, not {named(value)}")
+    return value or None
+
+
+def integer_option(options: dict[str, Any], name: str) -> int | None:
+    value = options.get(name)
+    return None if value is None else in_range(value, f"option {name}")
+
+
+def name_option(options: dict[str, Any], name: str) -> str | None:
+    value = text_option(options, name)
+    return None if value is None else checked_name(value, f"option {name}")
+
+
+def checked_name(value: str, name: str) -> str:
+    """The name of a publisher or a group: short, and without what a terminal would act on."""
+    if not 0 < len(value.encode()) <= NAME_BYTES or _CONTROL.search(value):
+        raise FieldError(f"{name} must be 1 to {NAME_BYTES} bytes without control characters")
     return value
 
 

@@ -13,6 +13,8 @@ FRAME_MESSAGES = 8_192
 DELIVERY_BYTES = 1 << 20
 HELLO_BYTES = 16 << 10
 
-MOVED_TOPICS = 3_600  # in one SUBSCRIBED, so that the longest topics still fit a delivery
+POSITIONS = 8_192  # in one SUBSCRIBE that resumes
+RANGES = 8_192  # in one CONSUMED or RETURNED
+NAME_BYTES = 64  # of a publisher, or of a consumer group
 
 MSGPACK, BYTES = 0, 1  # the format of payloads

@@ -12,12 +12,16 @@ from .limits import MSGPACK, VERSION
 
 @dataclass(slots=True)
 class Subscribe:
-    """Ask for every message of the topics that match, from now on."""
+    """Ask for the messages of the topics that match: from now on, or from where `since` or `seen` says."""
 
     kind: ClassVar[int] = 2
     id: int
     pattern: str
-    seen: tuple[int, int] | None = None  # (epoch, newest stamp at which the client had everything)
+    seen: tuple[int, int] | None = None  # (epoch, newest stamp at which the client had everything): resume there
+    positions: list[tuple[str, int]] | None = None  # and where it stands in topics that it got messages of since
+    since: tuple[str | int, ...] | None = None  # ("earliest",) ("last",) ("time", time_us) ("offset", epoch, offset)
+    once: bool | None = None  # only what there is up to now
+    group: str | None = None  # each message goes to one of those who share the group's name
 
 
 @dataclass(slots=True)
@@ -28,6 +32,8 @@ class Hello:
     versions: list[int] = field(default_factory=lambda: [VERSION])
     client: str | None = None
     token: str | None = None
+    publisher: str | None = None  # with the incarnation, whose sequences the publishes of this connection have
+    incarnation: int | None = None
     subscriptions: list[Subscribe] = field(default_factory=list)
 
 
@@ -55,6 +61,48 @@ class Publish:
     kind: ClassVar[int] = 4
     id: int | None  # the id to acknowledge; None when nobody waits
     runs: list[Run]
+    sequence: int | None = None  # the publisher's number of this frame: a repeat is not stored again
+    retry: bool | None = None  # it may have been sent before
+
+
+@dataclass(slots=True)
+class Consume:
+    """Work on the messages of the topics that match, together with all who name the same group."""
+
+    kind: ClassVar[int] = 7
+    id: int
+    pattern: str
+    group: str
+    max_unacked: int
+    ack_timeout_ms: int | None = None
+    attempts: int | None = None
+
+
+@dataclass(slots=True)
+class Consumed:
+    """A consumer is done with these messages: (topic, from, to)."""
+
+    kind: ClassVar[int] = 8
+    id: int
+    ranges: list[tuple[str, int, int]]
+
+
+@dataclass(slots=True)
+class Returned:
+    """A consumer gives these messages back, to be handed out again after the delay."""
+
+    kind: ClassVar[int] = 9
+    id: int
+    ranges: list[tuple[str, int, int]]
+    delay_ms: int | None = None
+
+
+@dataclass(slots=True)
+class List:
+    """Ask what consumer groups there are."""
+
+    kind: ClassVar[int] = 10
+    id: int
 
 
 @dataclass(slots=True)
@@ -89,15 +137,13 @@ class Welcome:
 
 @dataclass(slots=True)
 class Subscribed:
-    """The subscription is live on `stream`; all up to `stamp` happened before it."""
+    """The subscription comes on `stream`: 0 is live, another catches up first. All up to `stamp` happened before it."""
 
     kind: ClassVar[int] = 17
     id: int
     stream: int
     stamp: int
     offset: int | None = None  # the topic's next offset, where the pattern names one topic
-    moved: list[tuple[str, int, int]] | None = None  # (topic, from, to): what came since `seen`
-    more: bool | None = None  # there were too many to name
 
 
 @dataclass(slots=True)
@@ -139,6 +185,7 @@ class Section:
     payloads: list[bytes]
     format: int = MSGPACK
     epoch: int | None = None  # only where it is not the welcome's
+    attempt: int | None = None  # for a consumer, where it is not the first
 
 
 @dataclass(slots=True)
@@ -152,13 +199,13 @@ class Delivery:
 
 @dataclass(slots=True)
 class Gap:
-    """The offsets [start, end) of that topic will not come."""
+    """The offsets [start, end) of that topic will not come; None where it is not known which, perhaps of a pattern."""
 
     kind: ClassVar[int] = 22
     stream: int
     topic: str
-    start: int
-    end: int
+    start: int | None
+    end: int | None
     reason: str
 
 
@@ -170,8 +217,47 @@ class Mark:
     stamp: int
 
 
-FromClient = Hello | Subscribe | Unsubscribe | Publish | Beat | Bye
-FromBroker = Beat | Bye | Welcome | Subscribed | Unsubscribed | Ack | Refusal | Delivery | Gap | Mark
+@dataclass(slots=True)
+class Join:
+    """A subscription has come level: from here on it comes on stream 0, with stamps above this one."""
+
+    kind: ClassVar[int] = 24
+    id: int
+    stamp: int
+
+
+@dataclass(slots=True)
+class End:
+    """All of a history has been sent."""
+
+    kind: ClassVar[int] = 25
+    id: int
+
+
+@dataclass(slots=True)
+class Group:
+    """A consumer group: who works on what, and how many messages are not handed out or not settled."""
+
+    name: str
+    pattern: str
+    members: int
+    lag: int
+    unacked: int
+
+
+@dataclass(slots=True)
+class Groups:
+    """The answer to List."""
+
+    kind: ClassVar[int] = 26
+    id: int
+    groups: list[Group]
+
+
+FromClient = Hello | Subscribe | Unsubscribe | Publish | Beat | Bye | Consume | Consumed | Returned | List
+FromBroker = (
+    Beat | Bye | Welcome | Subscribed | Unsubscribed | Ack | Refusal | Delivery | Gap | Mark | Join | End | Groups
+)
 Message = FromClient | FromBroker
 
 KIND_NAMES: dict[int, str] = {
@@ -181,6 +267,10 @@ KIND_NAMES: dict[int, str] = {
     Publish.kind: "PUBLISH",
     Beat.kind: "BEAT",
     Bye.kind: "BYE",
+    Consume.kind: "CONSUME",
+    Consumed.kind: "CONSUMED",
+    Returned.kind: "RETURNED",
+    List.kind: "LIST",
     Welcome.kind: "WELCOME",
     Subscribed.kind: "SUBSCRIBED",
     Unsubscribed.kind: "UNSUBSCRIBED",
@@ -189,4 +279,7 @@ KIND_NAMES: dict[int, str] = {
     Delivery.kind: "DELIVERY",
     Gap.kind: "GAP",
     Mark.kind: "MARK",
+    Join.kind: "JOIN",
+    End.kind: "END",
+    Groups.kind: "GROUPS",
 }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from typing import Any
 
 import msgpack
 
 from tickwire.core.engine import Engine
 from tickwire.core.limits import Limits
 from tickwire.core.session import Session
+from tickwire.core.store import Batch, StoreFailed, StoreFull
 from tickwire.fanout.frame import Deflater
 from tickwire.fanout.peer import Peer
-from tickwire.fanout.section import Section as Sealed
 from tickwire.store.memory import MemoryStore
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
@@ -34,8 +35,8 @@ class RecordingStore(MemoryStore):
     def __init__(self) -> None:
         self.messages: dict[tuple[str, int], bytes] = {}
 
-    def keep(self, sealed: Sequence[tuple[str, Sealed]]) -> None:
-        for topic, section in sealed:
+    def commit(self, batch: Batch) -> None:
+        for topic, section in batch.sections:
             payloads = msgpack.unpackb(section.data)[4]
             for offset, payload in zip(range(section.first, section.end), payloads, strict=True):
                 assert (topic, offset) not in self.messages, f"offset {offset} of {topic} was given twice"
@@ -45,10 +46,11 @@ class RecordingStore(MemoryStore):
 class House:
     """An engine with a clock that stands still until `wait`."""
 
-    def __init__(self, limits: Limits | None = None, deflater: Deflater | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, deflater: Deflater | None = None, store: Any = None) -> None:
         self.clock = Clock()
-        self.store = RecordingStore()
-        self.engine = Engine(limits or Limits(), self.store, deflater)
+        self.limits, self.deflater = limits or Limits(), deflater
+        self.store = store or RecordingStore()
+        self.engine = Engine(self.limits, self.store, deflater)
         self._ids = 0
 
     def link(self, inflates: bool = False, greet: bool = True) -> Link:
@@ -66,6 +68,48 @@ class House:
     def wait(self, seconds: float) -> None:
         self.clock.now += seconds
         self.engine.tick(self.clock.now)
+
+    # With a store that is durable.
+
+    def commit(self) -> bool:
+        """Store what the engine has handed over, and tell it. Returns whether there was anything."""
+        batch = self.engine.take_commit()
+        if batch is None:
+            return False
+        try:
+            self.store.commit(batch)
+        except (StoreFull, StoreFailed) as error:
+            self.engine.committed(error)
+        else:
+            self.engine.committed()
+        return True
+
+    def look_up(self) -> bool:
+        """Read what the engine wants of the store. Returns whether there was anything."""
+        reads = self.engine.take_reads()
+        for read in reads:
+            read.run(self.store)
+            self.engine.read_done(read)
+        return bool(reads)
+
+    def retain(self) -> None:
+        """Let the store drop what is not to be kept any more."""
+        self.engine.retained(self.store.retain(self.limits.policies.of, self.clock.time_us))
+
+    def settle(self) -> None:
+        """Flush, store, read and sweep until nothing more comes of it."""
+        for _ in range(10_000):
+            busy = self.engine.due
+            self.flush()
+            busy = self.commit() or busy
+            busy = self.look_up() or busy
+            if not (self.engine.sweep() or busy or self.engine.due):
+                return
+        raise AssertionError("the engine does not come to rest")
+
+    def restart(self) -> None:
+        """The process ends here, with everything that was not stored, and another one begins."""
+        self.engine = Engine(self.limits, self.store, self.deflater)
 
 
 class Link:

@@ -1,35 +1,54 @@
-"""The engine: the flush that turns what was published into what is written."""
+"""The engine: the flush that turns what was published into what is written, once the store has it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
 
 from tickwire import __version__
-from tickwire.fanout.catchup import LIVE, SHARED_BY, CatchUp
-from tickwire.fanout.deliver import Group, Outcome, deliver
-from tickwire.fanout.frame import Deflater, share
-from tickwire.fanout.log import TopicLog
-from tickwire.fanout.peer import Audience, Peer
+from tickwire.fanout.catchup import CatchUp
+from tickwire.fanout.deliver import Outcome, deliver
+from tickwire.fanout.frame import Deflater
+from tickwire.fanout.peer import Peer
+from tickwire.fanout.peer import Trail as AnyTrail
 from tickwire.fanout.section import Section
-from tickwire.wire.encode import encode, join_sections
-from tickwire.wire.messages import Ack
+from tickwire.fanout.shelves import Shelves
+from tickwire.wire.encode import encode
+from tickwire.wire.errors import Refused
+from tickwire.wire.limits import MSGPACK
+from tickwire.wire.messages import Ack, End, Join, Publish, Refusal, Subscribe
 
+from .commits import Commit, Pending, Receipt
+from .errors import NoSpace, StoreDown, StoreUnsure
+from .groups import Groups
+from .identity import Identities, Publisher, Repeat
+from .joining import Joiner
 from .limits import Limits
 from .readership import Readership
+from .reads import Read, ReadPlace, ReadSections
 from .stats import Stats
-from .store import Store
+from .store import Batch, Dropped, Store, StoreFull
 from .topic import Topic
 from .topics import Topics
+from .trails import Trail
 
-JOINED_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
 RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
+
+
+class Superseded(Protocol):
+    """A session that can be told that another one has taken its place."""
+
+    superseded: bool
 
 
 class Engine:
     """Takes payloads, subscriptions and time; a flush writes to peers what they are due. Knows no socket and no clock.
 
-    `due` says that something waits for a flush. Times are seconds of a steady clock; `time_us` is the wall clock.
+    `due` says that something waits for a flush. With a durable store, a flush hands over a batch (`take_commit`), and
+    only what came back (`committed`) is shown and acknowledged by the next one. Times are seconds of a steady clock;
+    `time_us` is the wall clock.
     """
 
     def __init__(
@@ -37,19 +56,26 @@ class Engine:
     ) -> None:
         self.limits, self.store, self.server = limits, store, server
         life = store.open()
-        self.epoch, self.stamp = life.epoch, life.stamp
+        self.epoch, self.stamp = life.epoch, life.stamp  # the stamp is that of the last flush that was shown
         self.stats = Stats()
         self.due = False
-        self.pending_bytes = 0
-        self.topics = Topics(limits, life.floor)
+        self.refuses: Refused | None = None  # why nothing can be stored now
+        self.topics = Topics(limits, life, store.durable)
         self.readership = Readership(self.topics, life.stamp)
-        self.catch_up = CatchUp(deflater, self.readership.reads_since)
-        self._deflater = deflater
-        self._touched: list[Topic] = []
+        self.shelves = Shelves()
+        self.catch_up = CatchUp(deflater, self.shelves, self.readership.reads_since, self._arrived)
+        self.groups = Groups(self.topics, self.shelves, self._publish_own, life.groups, limits.groups)
+        self.identities = Identities(limits.identity_seconds, limits.identity_frames)
+        self.sessions: dict[Publisher, Superseded] = {}  # the newest connection of each publisher that is here
+        self.identities.restore(life.identities, life.time_us)
+        self._joiner = Joiner(deflater, self.stats)
+        self._pending = Pending()
+        self._under_way: Commit | None = None
+        self._stored: list[Commit] = []  # and not shown yet
+        self._owed = Batch(0, 0)  # what a batch that failed would have stored beside its sections
+        self._own_later: list[tuple[str, list[bytes]]] = []
         self._replying: dict[Peer, None] = {}
-        self._publishing: list[Peer] = []
-        self._receipts: dict[Peer, list[list[int]]] = {}
-        self._time_us = 0
+        self._sealed_stamp, self._time_us, self._now = life.stamp, life.time_us, 0.0
 
     # What sessions ask for.
 
@@ -61,104 +87,207 @@ class Engine:
 
     def append(self, peer: Peer, topic: Topic, payloads: list[bytes], size: int, format: int) -> int:
         """Put payloads into the topic's pending run; returns the first offset."""
+        pending = self._pending
         if not topic.touched:
             topic.touched = self.due = True
-            self._touched.append(topic)
+            pending.touched.append(topic)
         cost = size + RUN_BYTES
-        self.pending_bytes += cost
+        pending.bytes += cost
         if not peer.pending:
-            self._publishing.append(peer)
+            pending.publishers.append(peer)
         peer.pending += cost
         return topic.append(payloads, size, format)
 
-    def acknowledge(self, peer: Peer, receipt: list[int]) -> None:
-        """Answer a publish, `[id, first offset of each run]`, once what it published is kept."""
-        receipts = self._receipts.get(peer)
+    def acknowledge(self, peer: Peer, receipt: Receipt, repeat: Repeat | None = None) -> None:
+        """Answer a publish, `[id, first offset of each run]`, once what it published is kept, now or the first time."""
+        receipts = self._pending.receipts.get(peer)
         if receipts is None:
-            self._receipts[peer] = [receipt]
+            self._pending.receipts[peer] = [receipt]
         else:
             receipts.append(receipt)
+        if repeat is not None:
+            self._pending.repeats[peer, receipt[0]] = repeat
+        self.due = True
+
+    def follow(self, peer: Peer, trail: Trail) -> None:
+        """Let a subscription catch up, on a stream of its own."""
+        trail.stream = peer.next_stream()
+        peer.trails = (*peer.trails, trail)
+        self.catch_up.trailing[peer] = None
         self.due = True
 
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""
         peer.cursors = None
+        peer.trails = ()
         self.readership.leave(peer)
+        self.groups.leave_all(peer)
         self._replying.pop(peer, None)
-        self._receipts.pop(peer, None)
+        self._pending.receipts.pop(peer, None)
+        for commit in (*self._stored, *([self._under_way] if self._under_way else [])):
+            commit.receipts.pop(peer, None)
         self.catch_up.behind.pop(peer, None)
+        self.catch_up.trailing.pop(peer, None)
+
+    @property
+    def pending_bytes(self) -> int:
+        """Published bytes that are not shown yet."""
+        under_way = self._under_way.bytes if self._under_way else 0
+        return self._pending.bytes + under_way
 
     # What the server's timers ask for.
 
     def flush(self, now: float, time_us: int, idle: bool = False) -> None:
-        """Seal what is pending, keep it, acknowledge it, and write to each peer what it is due."""
+        """Seal what is pending; show and acknowledge what is kept; write to each peer what it is due."""
         self.due = False
+        self._now = now
         self.stats.flushes += 1
-        sealed = self._seal(now, time_us)
-        self.store.keep([(topic.name, section) for topic, sections in sealed for section in sections])
-        groups = self._show(sealed, now, idle)
-        self._acknowledge()
+        if self._under_way is None:
+            self._hand_over(self._seal(now, time_us))
+        stored, self._stored = self._stored, []
+        self._show(stored, now)
+        self._acknowledge(stored)
         replying, self._replying = self._replying, {}
-        self._settle(deliver(groups, replying, self.limits.unsent_bytes))
-        for peer in self._publishing:
-            peer.pending = 0
-        self._publishing.clear()
-        self.pending_bytes = 0
-        if self.catch_up.behind:
-            self.sweep(idle)
+        self._settle(deliver(self._joiner.take(idle), replying, self.limits.unsent_bytes))
+        self.sweep(idle)
 
-    def sweep(self, idle: bool = False) -> None:
-        """Bring the peers that are behind forward, as far as their sockets have drained."""
-        for peer in self.catch_up.sweep(self.stamp, idle):
-            self.stats.came_level += 1
-            self.readership.regroup(peer)
+    def sweep(self, idle: bool = False, now: float | None = None) -> bool:
+        """Bring forward who is not at the tip, as far as sockets have drained. Returns whether anything was written."""
+        self._now = self._now if now is None else now
+        wrote = False
+        if self.catch_up.behind or self.catch_up.trailing:
+            for peer in self.catch_up.sweep(self.stamp, idle):
+                self.stats.came_level += 1
+                self.readership.regroup(peer)
+            wrote = self.catch_up.wrote
+        return self.groups.deal(self._now, self._writable) or wrote
 
     def tick(self, now: float) -> None:
         """Once a second: forget what is too old, and topics that have neither readers nor history."""
+        self._now = now
         self.topics.tick(now, lambda topic: bool(self.readership.interests(topic)))
+        self.identities.tick(now)
+        self.groups.tick(now)
+
+    @property
+    def restless(self) -> bool:
+        """Whether a sweep may have something to do though nothing was published."""
+        return bool(self.catch_up.behind or self.catch_up.trailing or self.groups.waiting)
+
+    # What the server's threads ask for, where the store is durable.
+
+    def take_commit(self) -> Batch | None:
+        """The batch to store now, once."""
+        commit = self._under_way
+        if commit is None or commit.handed:
+            return None
+        commit.handed = True
+        return commit.batch
+
+    def committed(self, error: Exception | None = None) -> None:
+        """The batch is stored, or not: StoreFull says certainly not, any other error that nobody knows."""
+        commit, self._under_way = self._under_way, None
+        assert commit is not None
+        self.due = True
+        if error is None:
+            self.stats.commits += 1
+            self._stored.append(commit)
+        else:
+            self._failed(commit, error)
+
+    def has_room(self) -> None:
+        """The store that was full takes more."""
+        self.refuses = None
+        own, self._own_later = self._own_later, []
+        for topic, payloads in own:
+            with contextlib.suppress(Refused):  # its topic was freed meanwhile, and there is room for no other
+                self._publish_own(topic, payloads)
+        self.due = True
+
+    def retained(self, dropped: Iterable[Dropped]) -> None:
+        """The store has dropped some of its oldest."""
+        self.topics.dropped(dropped, self._now)
+
+    def take_reads(self) -> list[Read]:
+        """What to ask the store for now."""
+        reads: list[Read] = [ReadSections(log, cursor) for log, cursor in self.shelves.take_wanted()]
+        for peer in self.catch_up.trailing:
+            for trail in peer.trails:
+                if isinstance(trail, Trail) and trail.seeks:
+                    reads += [ReadPlace(trail, seek) for seek in trail.seeks]
+                    trail.seeks = []
+        return reads
+
+    def read_done(self, read: Read) -> None:
+        """The store has answered; a sweep goes on from here."""
+        if isinstance(read, ReadSections):
+            self.shelves.put(read.log, read.cursor, read.result())
+        else:
+            read.settle()
 
     # The steps of a flush.
 
-    def _seal(self, now: float, time_us: int) -> list[tuple[Topic, list[Section]]]:
-        if not self._touched:
-            return []
-        self.stamp += 1
-        self.readership.stamped(self.stamp)
-        self._time_us = time_us = max(time_us, self._time_us)
-        touched, self._touched = self._touched, []
-        for topic in touched:
-            self.stats.messages_in += topic.end - topic.log.end
+    def _seal(self, now: float, time_us: int) -> Commit:
+        pending, self._pending = self._pending, Pending()
+        batch = self._batch()
+        if pending.touched:
+            self._sealed_stamp += 1
+            self._time_us = max(time_us, self._time_us)
+        batch.stamp, batch.time_us = self._sealed_stamp, self._time_us
+        sealed: list[tuple[Topic, list[Section]]] = []
+        for topic in pending.touched:
+            self.stats.messages_in += topic.end - topic.sealed
             self.stats.payload_bytes_in += topic.pending_bytes
-        return [(topic, topic.seal(self.stamp, time_us, now)) for topic in touched]
+            sections = topic.seal(batch.stamp, batch.time_us, now)
+            sealed.append((topic, sections))
+            if topic.durable or not self.store.durable:
+                batch.sections += [(topic.name, section) for section in sections]
+        for peer in pending.publishers:
+            peer.pending = 0
+        new, batch.identities = self.identities.take_new()
+        answers = pending.receipts, pending.repeats
+        return Commit(batch, sealed, *answers, pending.publishers, pending.own, new, pending.bytes)
 
-    def _show(self, sealed: list[tuple[Topic, list[Section]]], now: float, idle: bool) -> list[Group]:
-        """Put sections into their logs, and join those with the same audience."""
-        joined: dict[Audience, _Joined] = {}
-        for topic, sections in sealed:
-            self.topics.keep(topic, sections, now)
-            self.stats.sections += len(sections)
-            audience = self.readership.audience(topic, sections[0].first)
-            if audience.live:
-                mine = joined.get(audience)
-                if mine is None:
-                    mine = joined[audience] = _Joined([], [])
-                mine.sections += sections
-                mine.began.append((topic.log, sections[0].first))
-        return [self._group(audience, mine, idle) for audience, mine in joined.items()]
+    def _batch(self) -> Batch:
+        """What is to be stored beside sections."""
+        batch, self._owed = self._owed, Batch(0, 0)
+        if self.store.durable:
+            batch.freed += self.topics.take_freed()
+            batch.floor, batch.freed_stamp = self.topics.floor, self.topics.freed_stamp
+            batch.volatile_floor = self.topics.volatile_floor
+            groups, cursors = self.groups.changes()
+            batch.groups += groups
+            batch.cursors += cursors
+        return batch
 
-    def _group(self, audience: Audience, mine: _Joined, idle: bool) -> Group:
-        worth = audience.inflating >= (1 if idle else SHARED_BY)
-        frames = [join_sections(LIVE, [section.data for section in part]) for part in _parts(mine.sections)]
-        messages = sum([section.end - section.first for section in mine.sections])
-        self.stats.deliveries += messages * len(audience.live)
-        return Group(audience, share(frames, self._deflater if worth else None), mine.began)
+    def _hand_over(self, commit: Commit) -> None:
+        if self.store.durable and commit.batch:
+            if self.refuses is None:
+                self._under_way = commit
+                return
+            self._owed = commit.batch  # no section is in it: those were refused
+        elif not self.store.durable:
+            self.store.commit(commit.batch)
+        self._stored.append(commit)
 
-    def _acknowledge(self) -> None:
-        for peer, receipts in self._receipts.items():
-            self.stats.acks += len(receipts)
-            peer.reply(encode(Ack(receipts)))
-            self._replying[peer] = None
-        self._receipts.clear()
+    def _show(self, stored: list[Commit], now: float) -> None:
+        """Put sections into their logs: from here on they are there for everybody."""
+        for commit in stored:
+            if commit.sealed:
+                self.stamp = commit.batch.stamp
+                self.readership.stamped(self.stamp)
+            for topic, sections in commit.sealed:
+                self.topics.keep(topic, sections, now)
+                self._joiner.add(topic, sections, self.readership.audience(topic, sections[0].first))
+                if self.groups:
+                    self.groups.moved(topic)
+
+    def _acknowledge(self, stored: list[Commit]) -> None:
+        for commit in stored:
+            for peer, receipts in commit.receipts.items():
+                self.stats.acks += len(receipts)
+                peer.reply(encode(Ack(receipts)))
+                self._replying[peer] = None
 
     def _settle(self, outcome: Outcome) -> None:
         """Take note of who fell behind, and put the worst behind while all that is unsent is too much."""
@@ -177,24 +306,78 @@ class Engine:
             self.catch_up.behind[peer] = None
         self.readership.fell(late)
 
+    # What goes wrong.
 
-@dataclass(slots=True)
-class _Joined:
-    """What one audience gets of a flush."""
+    def _failed(self, commit: Commit, error: Exception) -> None:
+        """Nothing of the commit is shown, nor of what came after it: its offsets stood on it."""
+        full = isinstance(error, StoreFull)
+        self.refuses = NoSpace() if full else StoreDown()
+        pending, self._pending = self._pending, Pending()
+        for topic in dict.fromkeys((*(topic for topic, _ in commit.sealed), *pending.touched)):
+            topic.take_back()
+        self.identities.take_back(self.identities.take_new()[0])
+        if full:
+            self.identities.take_back(commit.identities)
+        else:
+            self.identities.doubt(commit.identities)
+        for each in (commit, pending):
+            self._answer_repeats(each.receipts, each.repeats)
+        self._refuse(commit.receipts, commit.publishers, NoSpace() if full else StoreUnsure())
+        self._refuse(pending.receipts, pending.publishers, self.refuses)
+        for peer in pending.publishers:
+            peer.pending = 0
+        self._own_later += commit.own + pending.own
+        self._owed = replace(commit.batch, sections=[], identities=[])
 
-    sections: list[Section]
-    began: list[tuple[TopicLog, int]]
+    def _answer_repeats(self, receipts: dict[Peer, list[Receipt]], repeats: dict[tuple[Peer, int], Repeat]) -> None:
+        """A repeat shares the fate of its first: what was stored long ago is acknowledged, whatever becomes of the rest."""
+        for (peer, id), repeat in repeats.items():
+            receipt = next((each for each in receipts.get(peer, []) if each[0] == id), None)
+            became = self.identities.became(repeat)
+            if receipt is None or became == "gone":
+                continue
+            receipts[peer].remove(receipt)
+            if not receipts[peer]:
+                del receipts[peer]
+            if became == "stored":
+                self.acknowledge(peer, receipt, repeat)
+            else:
+                self._refuse({peer: [receipt]}, [], StoreUnsure())
 
+    def _refuse(self, receipts: dict[Peer, list[Receipt]], publishers: list[Peer], why: Refused) -> None:
+        """Tell everyone: whoever asked for a receipt by its id, the others once."""
+        for peer in dict.fromkeys((*receipts, *publishers)):
+            ids: list[int | None] = [receipt[0] for receipt in receipts.get(peer, [])]
+            for id in ids or [None]:
+                self.stats.refusals += 1
+                self.reply(peer, encode(Refusal(Publish.kind, id, why.code, why.text)))
 
-def _parts(sections: list[Section]) -> Iterator[list[Section]]:
-    """The sections of each delivery: as many as fit, at least one."""
-    part: list[Section] = []
-    size = 0
-    for section in sections:
-        if part and size + len(section.data) > JOINED_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(section)
-        size += len(section.data)
-    if part:
-        yield part
+    # What the rooms below ask for.
+
+    def _arrived(self, peer: Peer, arrived: AnyTrail) -> bytes:
+        """A trail is at the present: the subscription is live from here on, or it is over."""
+        assert isinstance(arrived, Trail)
+        peer.trails = tuple(trail for trail in peer.trails if trail is not arrived)
+        if arrived.once:
+            return encode(End(arrived.id))
+        try:
+            self.readership.subscribe(peer, arrived.id, arrived.pattern, self._now)
+        except Refused as refused:  # its topic was freed meanwhile, and there is room for no other
+            return encode(Refusal(Subscribe.kind, arrived.id, refused.code, refused.text))
+        return encode(Join(arrived.id, self.stamp))
+
+    def _publish_own(self, name: str, payloads: list[bytes]) -> None:
+        """A message of the broker's own, to a topic that clients only read."""
+        if self.refuses is not None:
+            self._own_later.append((name, payloads))
+            return
+        topic = self.topics.of(name, self._now)
+        pending = self._pending
+        pending.own.append((name, payloads))
+        if not topic.touched:
+            topic.touched = self.due = True
+            pending.touched.append(topic)
+        topic.append(list(payloads), sum(map(len, payloads)), MSGPACK)
+
+    def _writable(self, peer: Peer) -> bool:
+        return not peer.behind and peer.unsent() <= self.limits.unsent_bytes // 2

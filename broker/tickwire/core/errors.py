@@ -50,3 +50,59 @@ class TooManyTopics(Refused):
 class AlreadyGreeted(Refused):
     def __init__(self) -> None:
         super().__init__("already_greeted", "this connection has said HELLO already")
+
+
+class FuturePosition(Refused):
+    def __init__(self, topic: str, offset: int, end: int) -> None:
+        text = f"offset {offset} of {topic!r} was never given: the next one is {end}"
+        super().__init__("future_position", text, {"offset": offset, "next": end})
+
+
+class FutureStamp(Refused):
+    def __init__(self, stamp: int, newest: int) -> None:
+        text = f"stamp {stamp} was never given in this epoch: the newest is {newest}"
+        super().__init__("future_position", text, {"stamp": stamp, "newest": newest})
+
+
+class IdentityRequired(Refused):
+    def __init__(self) -> None:
+        super().__init__("identity_required", "a publish with a sequence needs a publisher in the HELLO")
+
+
+class IdentityConflict(Refused):
+    def __init__(self, sequence: int) -> None:
+        text = f"sequence {sequence} of this publisher was used already, for other messages"
+        super().__init__("identity_conflict", text, {"sequence": sequence})
+
+
+class WindowExpired(Refused):
+    def __init__(self, sequence: int) -> None:
+        text = f"sequence {sequence} is below this publisher's last one and not remembered: it may have been stored"
+        super().__init__("window_expired", text, {"sequence": sequence})
+
+
+class NoSpace(Refused):
+    def __init__(self) -> None:
+        super().__init__("no_space", "the broker's disk is full: certainly not stored; try again when there is room")
+
+
+class StoreDown(Refused):
+    def __init__(self) -> None:
+        super().__init__("store_failed", "the broker's disk failed: certainly not stored, and nothing will be")
+
+
+class StoreUnsure(Refused):
+    """Not a refusal in truth: nobody knows. It travels like one, and the client makes OutcomeUnknown of it."""
+
+    def __init__(self) -> None:
+        super().__init__("outcome_unknown", "the broker's disk failed while this was stored: it may be there or not")
+
+
+class UnknownConsumer(Refused):
+    def __init__(self, id: int) -> None:
+        super().__init__("unknown_consumer", f"this connection has no consumer with the id {id}")
+
+
+class OffsetOfPattern(Refused):
+    def __init__(self, pattern: str) -> None:
+        super().__init__("bad_pattern", f"an offset is that of one topic, and {pattern!r} may match several")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tickwire.wire import limits as wire
+
+from .policy import Policies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +22,15 @@ class Limits:
     retain_bytes: int = 4 << 20  # of one topic
     retain_seconds: float = 60.0
     retain_total_bytes: int = 256 << 20
+    retain_messages: int = 0  # of one topic; 0 is no bound
     free_topic_after: float = 60.0
+    policies: Policies = field(default_factory=Policies)  # what is kept of which topics
+
+    identity_seconds: float = 300.0  # a publish with a sequence is remembered for that long
+    identity_frames: int = 4_096  # and the last so many of a publisher
+    groups: int = 1_000  # of consumers
+    ack_timeout: float = 30.0
+    attempts: int = 5  # hand-outs of a message before it goes to the dead letters
 
     unsent_bytes: int = 256 << 10  # a peer with more than that unsent is behind
     unsent_total_bytes: int = 256 << 20
@@ -43,4 +53,6 @@ class Limits:
             "topic_levels": wire.TOPIC_LEVELS,
             "beat_ms": int(self.beat_every * 1000),
             "deadline_ms": int(self.give_up_after * 1000),
+            "identity_seconds": int(self.identity_seconds),
+            "identity_frames": self.identity_frames,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from tickwire.fanout.catchup import LIVE
@@ -10,13 +11,18 @@ from tickwire.fanout.peer import Peer
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
 from tickwire.wire.errors import PayloadTooLarge, Refused, TooManyMessages, WireError
-from tickwire.wire.limits import HELLO_BYTES, MOVED_TOPICS, VERSION
+from tickwire.wire.limits import HELLO_BYTES, VERSION
 from tickwire.wire.messages import (
     Beat,
     Bye,
+    Consume,
+    Consumed,
+    Groups,
     Hello,
+    List,
     Publish,
     Refusal,
+    Returned,
     Run,
     Subscribe,
     Subscribed,
@@ -24,40 +30,45 @@ from tickwire.wire.messages import (
     Unsubscribed,
     Welcome,
 )
-from tickwire.wire.topics import check_pattern, check_topic, is_reserved
+from tickwire.wire.topics import check_pattern, check_topic, is_exact, is_reserved
 
 from .engine import Engine
 from .errors import (
     AlreadyGreeted,
     FrameTooLarge,
     Goodbye,
+    IdentityRequired,
+    OffsetOfPattern,
     ReservedTopic,
     SubscriptionExists,
     TooManySubscriptions,
+    UnknownConsumer,
     UnknownSubscription,
 )
+from .identity import Publisher, Repeat, checksum_of
+from .topic import Topic
+from .trails import Trail
 
-# Topics looked at for the subscriptions of one frame that come back: about 5 ms. A client of a broker with more topics
-# than this is told that there may be more.
-MOVED_LOOKS = 16_384
+_EARLIEST = ("earliest",)
 
 
 class Session:
     """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
 
-    __slots__ = ("_engine", "_looks", "client", "greeted", "peer")
+    __slots__ = ("_consumers", "_engine", "_publisher", "client", "greeted", "peer", "superseded")
 
     def __init__(self, engine: Engine, peer: Peer) -> None:
         self.peer = peer
         self.greeted = False
         self.client: str | None = None  # what it says it is
         self._engine = engine
-        self._looks = 0
+        self.superseded = False  # the same publisher has come back over another connection
+        self._publisher: Publisher | None = None
+        self._consumers: frozenset[int] = frozenset()  # the ids of its places in consumer groups
 
     def receive(self, frame: bytes, now: float) -> None:
         """Act on one frame. `now` is the broker's steady clock, in seconds."""
         self._engine.stats.frames_in += 1
-        self._looks = MOVED_LOOKS
         limit = self._engine.limits.frame_bytes if self.greeted else HELLO_BYTES
         if len(frame) > limit:
             raise FrameTooLarge(len(frame), limit, self.greeted)
@@ -66,6 +77,8 @@ class Session:
         except WireError as error:
             self._malformed(error)
             return
+        if self.superseded:
+            raise Goodbye("taken_over", "this publisher has come back over another connection")
         if not self.greeted and type(message) is not Hello:
             raise Goodbye("hello_expected", "the first frame must be a HELLO")
         try:
@@ -89,6 +102,8 @@ class Session:
 
     def leave(self) -> None:
         """The connection is gone."""
+        if self._publisher is not None and self._engine.sessions.get(self._publisher) is self:
+            del self._engine.sessions[self._publisher]
         self._engine.leave(self.peer)
 
     def _malformed(self, error: WireError) -> None:
@@ -109,6 +124,8 @@ class Session:
             raise Goodbye("version_unsupported", f"this broker speaks version {VERSION}, not {hello.versions[:8]}")
         engine = self._engine
         self.greeted, self.client = True, hello.client
+        if hello.publisher is not None:
+            self._come_back((hello.publisher, hello.incarnation or 0))
         capabilities = {"ack": engine.store.acknowledges, "server": engine.server}
         welcome = Welcome(VERSION, engine.epoch, engine.stamp, engine.limits.for_welcome(), capabilities)
         engine.reply(self.peer, encode(welcome))
@@ -118,51 +135,146 @@ class Session:
             except Refused as refused:
                 self._refuse(Subscribe.kind, subscribe.id, refused)
 
+    def _come_back(self, publisher: Publisher) -> None:
+        """Of one publisher the newest connection counts: what still comes over an older one would come out of order."""
+        sessions = self._engine.sessions
+        older = sessions.get(publisher)
+        if older is not None:
+            older.superseded = True
+        self._publisher = publisher
+        sessions[publisher] = self
+
     def _subscribe(self, subscribe: Subscribe, now: float) -> None:
         check_pattern(subscribe.pattern)
-        limit = self._engine.limits.subscriptions
-        if subscribe.id in self.peer.subscriptions:
-            raise SubscriptionExists(subscribe.id)
-        if len(self.peer.subscriptions) >= limit:
-            raise TooManySubscriptions(limit)
-        offset = self._engine.readership.subscribe(self.peer, subscribe.id, subscribe.pattern, now)
-        reply = Subscribed(subscribe.id, LIVE, self._engine.stamp, offset)
-        if subscribe.seen is not None:
-            self._say_what_moved(reply, subscribe.pattern, *subscribe.seen)
-        self._engine.reply(self.peer, encode(reply))
+        self._check_id(subscribe.id)
+        engine, peer = self._engine, self.peer
+        if subscribe.group is not None:
+            stream = peer.next_stream()
+            engine.groups.join_live(peer, subscribe.id, subscribe.pattern, subscribe.group, stream, now)
+            self._consumers |= {subscribe.id}
+            self._answer(subscribe.id, stream, None)
+        elif subscribe.seen or subscribe.since or subscribe.once:
+            self._subscribe_since(subscribe, now)
+        else:
+            self._answer(subscribe.id, LIVE, engine.readership.subscribe(peer, subscribe.id, subscribe.pattern, now))
 
-    def _say_what_moved(self, reply: Subscribed, pattern: str, epoch: int, stamp: int) -> None:
-        """What the client missed since it saw that stamp; in another epoch it has seen nothing of this one."""
-        seen = stamp if epoch == self._engine.epoch else 0
-        if reply.offset is not None:
-            one = self._engine.topics.one_moved_since(pattern, seen)
-            reply.moved = [one] if one else []
-            return
-        moved = self._engine.topics.moved_since(pattern, seen, min(MOVED_TOPICS, self._looks), self._looks)
-        self._looks -= moved.looks
-        reply.moved = moved.topics
-        reply.more = True if moved.more or seen < self._engine.topics.freed_stamp else None
+    def _subscribe_since(self, subscribe: Subscribe, now: float) -> None:
+        """Let it catch up on a stream of its own; where it misses nothing it is live at once."""
+        engine, peer, pattern = self._engine, self.peer, subscribe.pattern
+        if subscribe.since is None and subscribe.seen is None:
+            subscribe = replace(subscribe, since=_EARLIEST)
+        exact = is_exact(pattern)
+        if not exact and subscribe.since and subscribe.since[0] == "offset":
+            raise OffsetOfPattern(pattern)
+        offset = engine.topics.of(pattern, now).log.end if exact else None
+        trail = Trail(engine.topics, subscribe, engine.epoch)
+        if trail.at_present() and not trail.once:
+            engine.readership.subscribe(peer, subscribe.id, pattern, now)
+            self._answer(subscribe.id, LIVE, offset)
+        else:
+            engine.follow(peer, trail)
+            self._answer(subscribe.id, trail.stream, offset)
+        engine.stats.resumes += subscribe.seen is not None
+
+    def _answer(self, id: int, stream: int, offset: int | None) -> None:
+        self._engine.reply(self.peer, encode(Subscribed(id, stream, self._engine.stamp, offset)))
+
+    def _check_id(self, id: int) -> None:
+        """Raise unless this connection may have one more subscription, under this id."""
+        peer, limit = self.peer, self._engine.limits.subscriptions
+        if id in peer.subscriptions or id in self._consumers or any(trail.id == id for trail in peer.trails):
+            raise SubscriptionExists(id)
+        if len(peer.subscriptions) + len(self._consumers) + len(peer.trails) >= limit:
+            raise TooManySubscriptions(limit)
 
     def _unsubscribe(self, unsubscribe: Unsubscribe, now: float) -> None:
-        if unsubscribe.id not in self.peer.subscriptions:
-            raise UnknownSubscription(unsubscribe.id)
-        self._engine.readership.unsubscribe(self.peer, unsubscribe.id)
-        self._engine.reply(self.peer, encode(Unsubscribed(unsubscribe.id)))
+        engine, peer, id = self._engine, self.peer, unsubscribe.id
+        if id in peer.subscriptions:
+            engine.readership.unsubscribe(peer, id)
+        elif id in self._consumers:
+            self._consumers -= {id}
+            engine.groups.leave(peer, id)
+        elif any(trail.id == id for trail in peer.trails):
+            peer.trails = tuple(trail for trail in peer.trails if trail.id != id)
+        else:
+            raise UnknownSubscription(id)
+        engine.reply(peer, encode(Unsubscribed(id)))
+
+    # Consumers.
+
+    def _consume(self, consume: Consume, now: float) -> None:
+        check_pattern(consume.pattern)
+        self._check_id(consume.id)
+        limits, stream = self._engine.limits, self.peer.next_stream()
+        consume.ack_timeout_ms = consume.ack_timeout_ms or int(limits.ack_timeout * 1000)
+        consume.attempts = consume.attempts or limits.attempts
+        self._engine.groups.join(self.peer, consume, stream, now)
+        self._consumers |= {consume.id}
+        self._answer(consume.id, stream, None)
+
+    def _consumed(self, consumed: Consumed, now: float) -> None:
+        self._check_consumer(consumed.id)
+        self._engine.due = True
+        self._engine.groups.consumed(self.peer, consumed)
+
+    def _returned(self, returned: Returned, now: float) -> None:
+        self._check_consumer(returned.id)
+        self._engine.due = True
+        self._engine.groups.returned(self.peer, returned, now)
+
+    def _check_consumer(self, id: int) -> None:
+        if id not in self._consumers:
+            raise UnknownConsumer(id)
+
+    def _list(self, wanted: List, now: float) -> None:
+        self._engine.reply(self.peer, encode(Groups(wanted.id, self._engine.groups.listing())))
 
     def _publish(self, publish: Publish, now: float) -> None:
         """Checked whole before any of it is appended. One run in a topic that is there is the way of most frames."""
         engine, peer, runs = self._engine, self.peer, publish.runs
-        if len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
+        repeat: Repeat | None = None
+        if publish.sequence is not None and (offsets := self._repeated(publish, publish.sequence, now)) is not None:
+            assert self._publisher is not None
+            engine.stats.repeats += 1
+            repeat = self._publisher, publish.sequence
+        elif len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
             run = runs[0]
-            offsets = [engine.append(peer, topic, run.payloads, self._size(run.payloads), run.format)]
+            size = self._size(run.payloads)
+            if engine.refuses is not None:
+                self._check_store([topic])
+            offsets = [engine.append(peer, topic, run.payloads, size, run.format)]
+            if publish.sequence is not None:
+                self._identify(publish, publish.sequence, [topic], offsets, now)
         else:
             sizes = [self._checked(run) for run in runs]
             self._check_count(runs)
             topics = engine.topics.claim([run.topic for run in runs], now)
+            self._check_store(topics)
             each = zip(topics, runs, sizes, strict=True)
             offsets = [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each]
+            if publish.sequence is not None:
+                self._identify(publish, publish.sequence, topics, offsets, now)
         if publish.id is not None:
-            engine.acknowledge(peer, [publish.id, *offsets])
+            engine.acknowledge(peer, [publish.id, *offsets], repeat)
+
+    def _repeated(self, publish: Publish, sequence: int, now: float) -> list[int] | None:
+        """The offsets of a frame that came before, over whichever connection."""
+        if self._publisher is None:
+            raise IdentityRequired
+        checksum = checksum_of(publish.runs)
+        return self._engine.identities.find(self._publisher, sequence, checksum, bool(publish.retry), now)
+
+    def _identify(self, publish: Publish, sequence: int, topics: list[Topic], offsets: list[int], now: float) -> None:
+        """Remember the frame: should it come again, it gets the same offsets."""
+        assert self._publisher is not None
+        checksum, durable = checksum_of(publish.runs), any(topic.durable for topic in topics)
+        self._engine.identities.add(self._publisher, sequence, checksum, list(offsets), now, durable)
+
+    def _check_store(self, topics: list[Topic]) -> None:
+        """Raise where the store takes nothing now, and one of the topics is on disk."""
+        refuses = self._engine.refuses
+        if refuses is not None and any(topic.durable for topic in topics):
+            raise refuses
 
     def _checked(self, run: Run) -> int:
         """The size of a run, in bytes. A topic that exists has been checked when it was made."""
@@ -210,4 +322,8 @@ _ACTIONS: dict[type[Any], Callable[[Session, Any, float], None]] = {
     Publish: Session._publish,
     Beat: Session._beat,
     Bye: Session._bye,
+    Consume: Session._consume,
+    Consumed: Session._consumed,
+    Returned: Session._returned,
+    List: Session._list,
 }

@@ -20,3 +20,8 @@ class Stats:
     fell_behind: int = 0
     came_level: int = 0
     writes_lost: int = 0  # to connections that had just gone
+    commits: int = 0  # of a store that is durable
+    repeats: int = 0  # publishes that had been stored before
+    resumes: int = 0  # subscriptions that went on where they had been
+    redeliveries: int = 0  # messages handed to a consumer once more
+    dead_letters: int = 0

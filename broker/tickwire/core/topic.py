@@ -9,7 +9,7 @@ from tickwire.wire.topics import is_reserved
 
 
 class Topic:
-    """Offsets below `log.end` are flushed; those up to `end` are given out already."""
+    """Offsets below `log.end` are shown, those below `sealed` on their way to the store; `end` is given out next."""
 
     __slots__ = (
         "_closed",
@@ -17,6 +17,8 @@ class Topic:
         "_payloads",
         "_size",
         "aging",
+        "born",
+        "durable",
         "end",
         "first",
         "interests",
@@ -25,16 +27,19 @@ class Topic:
         "name",
         "pending_bytes",
         "reserved",
+        "sealed",
         "stamp",
         "told",
         "touched",
     )
 
-    def __init__(self, name: str, first: int, retain_bytes: int, retain_seconds: float) -> None:
+    def __init__(self, name: str, log: TopicLog, born: int = 0) -> None:
         self.name = name
         self.reserved = is_reserved(name)
-        self.first = self.end = first
-        self.log = TopicLog(name, first, retain_bytes, retain_seconds)
+        self.first = self.sealed = self.end = log.end
+        self.log = log
+        self.durable = log.stored_from is not None
+        self.born = born  # the stamp at which it was made
         self.stamp = 0  # of its last flush
         self.aging = False  # its log has an age to be looked at
         self.touched = False  # has something to flush
@@ -46,6 +51,11 @@ class Topic:
         self._size = 0
         self._format = 0
         self._closed: list[tuple[list[bytes], int, int]] = []  # runs of another format, before the current one
+
+    @property
+    def has_history(self) -> bool:
+        """Whether anything of it can be read, or is on its way to where it can be."""
+        return self.log.oldest < self.end
 
     def append(self, payloads: list[bytes], size: int, format: int) -> int:
         """Take payloads of `size` bytes in all into the pending run; returns the offset of the first."""
@@ -64,17 +74,21 @@ class Topic:
 
     def seal(self, stamp: int, time_us: int, now: float) -> list[Section]:
         """The pending run as sections. They are not in the log yet."""
-        closed, first = self._closed, self.log.end
+        closed, first = self._closed, self.sealed
         closed.append((self._payloads, self._size, self._format))
-        self._payloads, self._size, self._closed = [], 0, []
-        self.pending_bytes = 0
-        self.stamp, self.touched = stamp, False
+        self._clear()
+        self.sealed = self.end
         sections: list[Section] = []
         for payloads, size, format in closed:
             sections += seal(self.name, first, stamp, time_us, now, payloads, size, format)
             first += len(payloads)
         return sections
 
-    def moved_since(self, stamp: int) -> int:
-        """The first offset flushed after a stamp; its very first where the log cannot tell any more."""
-        return self.log.first_after(stamp) if self.log.knows(stamp) else self.first
+    def take_back(self) -> None:
+        """Nothing behind what is shown was kept: its offsets are given out again."""
+        self._clear()
+        self.sealed = self.end = self.log.end
+
+    def _clear(self) -> None:
+        self._payloads, self._size, self._closed = [], 0, []
+        self.pending_bytes, self.touched = 0, False

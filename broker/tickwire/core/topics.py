@@ -2,46 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
+from tickwire.fanout.log import TopicLog
 from tickwire.fanout.section import Section
-from tickwire.wire.topics import matcher
 
 from .errors import TooManyTopics
 from .limits import Limits
 from .retention import Retention
+from .store import Dropped, Life, StoredTopic
 from .topic import Topic
-
-
-@dataclass(slots=True)
-class Moved:
-    """(topic, from, to) of topics that moved, whether there may be more, and how many were looked at."""
-
-    topics: list[tuple[str, int, int]]
-    more: bool
-    looks: int
 
 
 class Topics(dict[str, Topic]):
     """By name. `floor` is where new ones start: above all offsets of those that were freed."""
 
-    def __init__(self, limits: Limits, floor: int) -> None:
+    def __init__(self, limits: Limits, life: Life, durable: bool) -> None:
         super().__init__()
-        self.floor = floor
-        self.freed_stamp = 0  # the newest stamp of any topic that was freed
+        self.floor, self.volatile_floor = life.floor, life.volatile_floor
+        self.freed_stamp = life.freed_stamp  # the newest stamp of any topic that was freed
+        self._lost_stamp = life.stamp if durable else 0  # what is not on disk went with the life before
+        self.stamp = life.stamp  # of the last flush that was shown
         self.retention = Retention(limits.retain_total_bytes, limits.free_topic_after)
+        self.by_stamp: dict[Topic, None] = {}  # those that have had messages, in the order of their last flush
         self._limits = limits
-        self._by_stamp: dict[Topic, None] = {}  # in the order of their last flush
+        self._durable = durable
+        self._freed: list[str] = []  # of those on disk, since the store was last told
+        for stored in sorted(life.topics, key=lambda topic: topic.stamp):
+            self._restore(stored)
 
     def of(self, name: str, now: float) -> Topic:
         """The topic of a checked name, made where there is none. Raises TooManyTopics."""
         topic = self.get(name)
         if topic is None:
-            limits = self._limits
-            if len(self) >= limits.topics:
-                raise TooManyTopics(limits.topics)
-            topic = self[name] = Topic(name, self.floor, limits.retain_bytes, limits.retain_seconds)
+            if len(self) >= self._limits.topics:
+                raise TooManyTopics(self._limits.topics)
+            topic = self[name] = Topic(name, self._new_log(name), self.stamp)
             self.retention.created(topic, now)
         return topic
 
@@ -53,49 +49,80 @@ class Topics(dict[str, Topic]):
         return [self.of(name, now) for name in names]
 
     def keep(self, topic: Topic, sections: list[Section], now: float) -> None:
-        """Put flushed sections into a topic's log."""
+        """Put flushed sections, which have the newest stamp of all, into a topic's log."""
+        topic.stamp = self.stamp = sections[-1].stamp
+        self.by_stamp.pop(topic, None)
+        self.by_stamp[topic] = None
         before = topic.log.bytes
         for section in sections:
             topic.log.append(section)
         self.retention.grew(topic, before, now)
-        self._by_stamp.pop(topic, None)
-        self._by_stamp[topic] = None
-
-    def one_moved_since(self, name: str, stamp: int) -> tuple[str, int, int] | None:
-        """(topic, from, to) if it got messages after a stamp."""
-        topic = self[name]
-        return (name, topic.moved_since(stamp), topic.log.end) if topic.stamp > stamp else None
-
-    def moved_since(self, pattern: str, stamp: int, most: int, looks: int) -> Moved:
-        """What matches of the topics that got messages after a stamp, looking at no more than `looks` of them."""
-        matches = matcher(pattern).fullmatch
-        moved = Moved([], False, 0)
-        for topic in reversed(self._by_stamp):
-            if topic.stamp <= stamp:
-                break
-            if len(moved.topics) == most or moved.looks == looks:
-                moved.more = True
-                break
-            moved.looks += 1
-            if matches(topic.name):
-                moved.topics.append((topic.name, topic.moved_since(stamp), topic.log.end))
-        return moved
 
     def tick(self, now: float, is_read: Callable[[Topic], bool]) -> None:
         """Forget what is too old, and topics that have neither readers nor history."""
         for topic in self.retention.tick(now):
-            if topic.touched or not topic.log.empty:
+            if topic.touched or topic.has_history:
                 continue
             if is_read(topic):
                 self.retention.still_read(topic, now)
             else:
                 self._free(topic)
 
+    def dropped(self, dropped: Iterable[Dropped], now: float) -> None:
+        """The store keeps less of these topics."""
+        for each in dropped:
+            topic = self.get(each.topic)
+            if topic is None or topic.log.stored_from is None:
+                continue
+            topic.log.stored_from = max(topic.log.stored_from, each.start)
+            topic.log.dropped_stamp = max(topic.log.dropped_stamp, each.stamp)
+            if not topic.has_history:
+                self.retention.created(topic, now)
+
+    def may_be_missed(self, pattern: str, seen: int) -> bool:
+        """Whether topics that match may have been forgotten with messages after the stamp: freed, or lost."""
+        if seen < self.freed_stamp:
+            return True
+        return seen < self._lost_stamp and self._limits.policies.may_be_volatile(pattern)
+
+    def take_freed(self) -> list[str]:
+        """The topics on disk that were freed since this was last asked. They may have come back meanwhile."""
+        freed, self._freed = self._freed, []
+        return freed
+
+    def _new_log(self, name: str) -> TopicLog:
+        limits, policy = self._limits, self._limits.policies.of(name)
+        if self._durable and policy.durable:
+            return TopicLog(name, self.floor, limits.retain_bytes, limits.retain_seconds, durable=True)
+        first = self.volatile_floor if self._durable else self.floor
+        size = limits.retain_bytes if policy.bytes is None else policy.bytes
+        seconds = limits.retain_seconds if policy.seconds is None else policy.seconds
+        messages = limits.retain_messages if policy.messages is None else policy.messages
+        return TopicLog(name, first, size, seconds, messages) if messages else TopicLog(name, first, size, seconds)
+
+    def _restore(self, stored: StoredTopic) -> None:
+        log = TopicLog(stored.name, stored.end, self._limits.retain_bytes, self._limits.retain_seconds, durable=True)
+        log.stored_from, log.dropped_stamp = stored.start, stored.dropped_stamp
+        topic = self[stored.name] = Topic(stored.name, log, self.freed_stamp)  # whether it came back is not known
+        topic.first = 0 if stored.dropped_stamp else stored.start  # no more is known of what is gone
+        topic.stamp = stored.stamp
+        if stored.stamp:
+            self.by_stamp[topic] = None
+        if not topic.has_history:
+            self.floor = max(self.floor, topic.end)  # it may have been freed, and others told of offsets above it
+            self.retention.created(topic, 0.0)
+
     def _free(self, topic: Topic) -> None:
         """Forget a topic. New ones start where it ended, so that no offset of its name is ever given twice."""
         if self.get(topic.name) is not topic:
             return
-        self.floor = max(self.floor, topic.end)
+        if topic.durable:
+            self.floor = max(self.floor, topic.end)
+            self._freed.append(topic.name)
+        elif self._durable:
+            self.volatile_floor = max(self.volatile_floor, topic.end)
+        else:
+            self.floor = max(self.floor, topic.end)
         self.freed_stamp = max(self.freed_stamp, topic.stamp)
         del self[topic.name]
-        self._by_stamp.pop(topic, None)
+        self.by_stamp.pop(topic, None)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import sys
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
+
+from tickwire.wire.codes import EVICTED
 
 from .section import Section, cut
 
@@ -13,22 +16,31 @@ SECTION_OVERHEAD = 256
 
 @dataclass(slots=True)
 class Reading:
-    """What a cursor gets: the gap [cursor, gap_end) where the log keeps no more of it, sections, and its new place."""
+    """What a cursor gets: the gap [cursor, gap_end) where that is not kept, sections, and its new place."""
 
     gap_end: int | None
     sections: list[Section]
     next: int
+    reason: str = EVICTED  # of the gap
 
 
 class TopicLog:
     """Sections in order of their offsets, the oldest dropped first. Whole sections only."""
 
-    __slots__ = ("_head", "_sections", "bytes", "end", "limit", "seconds", "topic")
+    __slots__ = (
+        "_head", "_sections", "bytes", "dropped_stamp", "end", "limit", "messages", "seconds", "stored_from", "topic"
+    )  # fmt: skip
 
-    def __init__(self, topic: str, first: int, limit: int, seconds: float) -> None:
+    def __init__(
+        self, topic: str, first: int, limit: int, seconds: float, messages: int = sys.maxsize, durable: bool = False
+    ) -> None:
         self.topic = topic
         self.end = first  # the next offset
         self.bytes = 0
+        self.messages = messages
+        # The oldest offset that the store has, of a topic on disk: what is here is then only the newest part.
+        self.stored_from = first if durable else None
+        self.dropped_stamp = 0  # the newest stamp of what nobody can read any more
         self.limit, self.seconds = limit, seconds
         self._sections: list[Section] = []
         self._head = 0  # sections before it are dropped; the list is compacted when they are half of it
@@ -37,6 +49,11 @@ class TopicLog:
     def start(self) -> int:
         """The oldest offset that can still be read."""
         return self._sections[self._head].first if self._head < len(self._sections) else self.end
+
+    @property
+    def oldest(self) -> int:
+        """The oldest offset that can still be read, here or from the store."""
+        return self.start if self.stored_from is None else min(self.stored_from, self.start)
 
     @property
     def oldest_at(self) -> float:
@@ -52,7 +69,9 @@ class TopicLog:
         self._sections.append(section)
         self.end = section.end
         self.bytes += len(section.data) + SECTION_OVERHEAD
-        while self.bytes > self.limit and self._head < len(self._sections) - 1:
+        while self._head < len(self._sections) - 1 and (
+            self.bytes > self.limit or self.end - self._sections[self._head].end >= self.messages
+        ):
             self.drop_oldest()
 
     def expire(self, now: float) -> None:
@@ -65,6 +84,8 @@ class TopicLog:
         """Drop the oldest section and return the bytes that gave back."""
         section = self._sections[self._head]
         self._head += 1
+        if self.stored_from is None:
+            self.dropped_stamp = section.stamp
         freed = len(section.data) + SECTION_OVERHEAD
         self.bytes -= freed
         if self._head * 2 >= len(self._sections):
@@ -93,10 +114,23 @@ class TopicLog:
             sections.append(section)
         return Reading(gap_end, sections, sections[-1].end)
 
+    def section_at(self, offset: int) -> Section:
+        """The whole section of an offset that is here."""
+        return self._sections[self._index(offset)]
+
     def first_after(self, stamp: int) -> int:
         """The first offset flushed after a stamp, as far as the log still knows; its end when there is none."""
         index = bisect_right(self._sections, stamp, lo=self._head, key=_stamp)
         return self._sections[index].first if index < len(self._sections) else self.end
+
+    def first_since(self, time_us: int) -> int:
+        """The first offset accepted at that time or later, as far as the log knows; its end when there is none."""
+        index = bisect_left(self._sections, time_us, lo=self._head, key=_time)
+        return self._sections[index].first if index < len(self._sections) else self.end
+
+    def began_before(self, time_us: int) -> bool:
+        """Whether what is here reaches further back than that time."""
+        return self._head < len(self._sections) and self._sections[self._head].time_us < time_us
 
     def knows(self, stamp: int) -> bool:
         """Whether everything flushed after the stamp is still here."""
@@ -115,4 +149,8 @@ def _stamp(section: Section) -> int:
     return section.stamp
 
 
-_DROPPED = Section(-1, -1, -1, 0.0, b"")
+def _time(section: Section) -> int:
+    return section.time_us
+
+
+_DROPPED = Section(-1, -1, -1, -1, 0.0, b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from .log import TopicLog
 
@@ -24,7 +25,9 @@ class Peer:
         "replies",
         "reply_bytes",
         "strayed",
+        "streams",
         "subscriptions",
+        "trails",
         "unsent",
         "write",
     )
@@ -42,7 +45,9 @@ class Peer:
         self.reply_bytes = 0
         # What it unsubscribed while it was behind, (pattern, moment from, moment to): not each cursor is owed any more.
         self.strayed: list[tuple[str, int, int]] | None = None
-        self.pending = 0  # bytes it published since the last flush
+        self.pending = 0  # bytes it published that are not sealed yet
+        self.trails: tuple[Trail, ...] = ()  # subscriptions that catch up, each on a stream of its own
+        self.streams = 0  # how many private streams it was given
 
     def reply(self, frame: bytes) -> None:
         """Owe the peer a frame. Whoever calls this tells the engine, so that a flush comes."""
@@ -56,6 +61,11 @@ class Peer:
         replies, self.replies, self.reply_bytes = self.replies, (), 0
         return replies
 
+    def next_stream(self) -> int:
+        """A private stream: clients that ask for the same in the same order get the same, and so share frames."""
+        self.streams += 1
+        return self.streams
+
     def fall_behind(self) -> dict[TopicLog, int]:
         """Leave the live ones. Returns the cursors, to be set at the first section missed of each topic."""
         self.behind = True
@@ -65,6 +75,21 @@ class Peer:
 
     def come_level(self) -> None:
         self.behind, self.cursors, self.strayed = False, None, None
+
+
+class Trail(Protocol):
+    """A subscription on its way to the present, on a stream of its own."""
+
+    id: int
+    stream: int
+    cursors: dict[TopicLog, int]
+
+    def advance(self) -> list[bytes]:
+        """Look for topics that it misses something of, a bounded number of them; returns notices that come first."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the cursors are all that it misses."""
 
 
 class Interest:

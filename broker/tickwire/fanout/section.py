@@ -23,6 +23,7 @@ class Section:
     first: int
     end: int
     stamp: int
+    time_us: int  # the broker's clock when it was flushed
     at: float  # seconds on the broker's steady clock: when it was flushed
     data: bytes
 
@@ -33,11 +34,11 @@ def seal(
     """The pending payloads of a topic, `size` bytes in all, as sections."""
     if size <= SECTION_BYTES and len(payloads) <= SECTION_MESSAGES:
         data = encode_section(topic, first, stamp, time_us, payloads, format)
-        return [Section(first, first + len(payloads), stamp, at, data)]
+        return [Section(first, first + len(payloads), stamp, time_us, at, data)]
     sections = []
     for part in _split(payloads):
         data = encode_section(topic, first, stamp, time_us, part, format)
-        sections.append(Section(first, first + len(part), stamp, at, data))
+        sections.append(Section(first, first + len(part), stamp, time_us, at, data))
         first += len(part)
     return sections
 
@@ -47,7 +48,34 @@ def cut(section: Section, offset: int) -> Section:
     topic, first, stamp, time_us, payloads, *extras = msgpack.unpackb(section.data)
     format = extras[0].get("format", MSGPACK) if extras else MSGPACK
     rest = payloads[offset - first :]
-    return Section(offset, section.end, stamp, section.at, encode_section(topic, offset, stamp, time_us, rest, format))
+    data = encode_section(topic, offset, stamp, time_us, rest, format)
+    return Section(offset, section.end, stamp, time_us, section.at, data)
+
+
+class Cutter:
+    """Cuts runs out of sections. The last section it decoded is kept: the next run is mostly from there too."""
+
+    __slots__ = ("_decoded", "_of")
+
+    def __init__(self) -> None:
+        self._of: Section | None = None
+        self._decoded: tuple[str, list[bytes], int] = "", [], MSGPACK
+
+    def fragment(self, section: Section, first: int, end: int, attempt: int = 1) -> bytes:
+        """What a section has of [first, end), which is handed out for the `attempt`th time."""
+        first, end = max(first, section.first), min(end, section.end)
+        if attempt == 1 and first == section.first and end == section.end:
+            return section.data
+        payloads, format = self.payloads(section, first, end)
+        return encode_section(self._decoded[0], first, section.stamp, section.time_us, payloads, format, attempt)
+
+    def payloads(self, section: Section, first: int, end: int) -> tuple[list[bytes], int]:
+        """The payloads [first, end) of a section, and their format."""
+        if self._of is not section:
+            topic, _, _, _, all, *extras = msgpack.unpackb(section.data)
+            self._of, self._decoded = section, (topic, all, extras[0].get("format", MSGPACK) if extras else MSGPACK)
+        _, payloads, format = self._decoded
+        return payloads[first - section.first : end - section.first], format
 
 
 def _split(payloads: list[bytes]) -> list[list[bytes]]:

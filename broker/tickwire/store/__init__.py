@@ -1,1 +1,1 @@
-"""Where sections last: implementations of `core.store.Store`. Memory, for now: gone with the process."""
+"""Where sections last: implementations of `core.store.Store`. Memory is gone with the process; `disk` outlives it."""

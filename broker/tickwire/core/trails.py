@@ -1,0 +1,214 @@
+"""Subscriptions that start in the past: which topics they miss something of, and where in each they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+
+from tickwire.fanout.log import TopicLog
+from tickwire.wire.codes import EPOCH, FREED
+from tickwire.wire.encode import encode
+from tickwire.wire.messages import Gap, Subscribe
+from tickwire.wire.topics import is_exact, matcher
+
+from .errors import FuturePosition, FutureStamp
+from .topic import Topic
+from .topics import Topics
+
+_LOOKS = 4_096  # topics looked at in one go: about 2 ms
+
+
+@dataclass(slots=True)
+class Seek:
+    """Where in a topic's history something was: only the store can say."""
+
+    log: TopicLog
+    stamp: int | None
+    time_us: int | None
+    back: int = 0  # how many offsets before that it begins
+
+
+class Trail:
+    """One subscription on its way to the present. `cursors` are brought forward by the catch-up."""
+
+    __slots__ = (
+        "_after", "_exact", "_first", "_matches", "_notices", "_positions", "_round", "_scan", "_since_stamp", "_start",
+        "_time_us", "_topics", "cursors", "id", "once", "pattern", "seeking", "seeks", "stream"
+    )  # fmt: skip
+
+    def __init__(self, topics: Topics, subscribe: Subscribe, epoch: int) -> None:
+        """Raises FuturePosition or FutureStamp where it asks for what was never there."""
+        self.id, self.pattern, self.once = subscribe.id, subscribe.pattern, bool(subscribe.once)
+        self.stream = 0
+        self.cursors: dict[TopicLog, int] = {}
+        self.seeks: list[Seek] = []  # to be asked of the store
+        self.seeking: set[TopicLog] = set()  # asked, and not answered
+        self._topics = topics
+        self._exact = is_exact(subscribe.pattern)
+        self._matches = matcher(subscribe.pattern).fullmatch
+        self._notices: list[Gap] = []
+        self._positions: dict[str, int] = {}
+        self._start, self._after = "earliest", -1
+        self._time_us = 0
+        self._since_stamp: int | None = None  # when it began, over an earlier connection that was cut on the way
+        self._first = True  # the first round over the topics; later ones look for what came since
+        self._scan: Iterator[Topic] | None = None
+        self._round = -1  # the stamp at which it began
+        self._begin(subscribe, epoch)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the cursors are all that it misses."""
+        return self._scan is None and not self.seeking and not self._newer()
+
+    def at_present(self) -> bool:
+        """Whether it turns out that nothing is missing."""
+        self._go_on()
+        return self.complete and not self._notices and all(cursor == log.end for log, cursor in self.cursors.items())
+
+    def advance(self) -> list[bytes]:
+        """Look for topics that it misses something of, a bounded number of them; returns notices that come first."""
+        self._go_on()
+        notices, self._notices = self._notices, []
+        for notice in notices:
+            notice.stream = self.stream
+        return [encode(notice) for notice in notices]
+
+    def found(self, seek: Seek, offset: int) -> None:
+        """The store's answer."""
+        self.seeking.discard(seek.log)
+        self.cursors[seek.log] = max(seek.log.oldest, offset - seek.back) if seek.back else offset
+
+    def _begin(self, subscribe: Subscribe, epoch: int) -> None:
+        seen = subscribe.seen
+        if seen is not None and seen[0] == epoch:
+            if seen[1] > self._topics.stamp:
+                raise FutureStamp(seen[1], self._topics.stamp)
+            self._positions = dict(subscribe.positions or ())
+            self._check_positions()
+            self._tell_of_freed(seen[1])
+        if subscribe.since is not None:
+            self._begin_since(subscribe.since, epoch)
+            self._since_stamp = seen[1] if seen is not None and seen[0] == epoch else None
+        elif seen is not None and seen[0] == epoch:
+            self._start, self._after = "stamp", seen[1]
+        self._rescan()
+
+    def _begin_since(self, since: tuple[str | int, ...], epoch: int) -> None:
+        self._start = str(since[0])
+        if self._start == "time":
+            self._time_us = int(since[1])
+        elif self._start == "offset":
+            # Of a pattern, whose topics have offsets of their own, an offset says nothing but "from the start".
+            if since[1] == epoch:
+                self._positions.setdefault(self.pattern, int(since[2]))
+                self._check_positions()
+            else:
+                self._notices.append(Gap(0, self.pattern, None, None, EPOCH))
+            self._start = "earliest"
+
+    def _check_positions(self) -> None:
+        for name, offset in self._positions.items():
+            topic = self._topics.get(name)
+            if topic is not None and offset > topic.log.end:
+                raise FuturePosition(name, offset, topic.log.end)
+
+    def _tell_of_freed(self, seen: int) -> None:
+        if not self._topics.may_be_missed(self.pattern, seen):
+            return
+        topic = self._topics.get(self.pattern) if self._exact else None
+        if topic is None:
+            self._notices.append(Gap(0, self.pattern, None, None, FREED))
+        elif topic.born > seen:
+            start = self._positions.get(self.pattern)
+            if (0 if start is None else start) < topic.first:
+                self._notices.append(Gap(0, self.pattern, start, topic.first, FREED))
+                if start is not None:
+                    self._positions[self.pattern] = topic.first
+
+    # Which topics.
+
+    def _go_on(self) -> None:
+        if self._scan is None and self._newer():
+            self._rescan()
+        if self._scan is not None:
+            self._look(self._scan)
+
+    def _rescan(self) -> None:
+        """Begin a round over the topics that got messages after the last one, newest first."""
+        self._round = self._topics.stamp
+        if self._exact:
+            topic = self._topics.get(self.pattern)
+            self._scan = iter(() if topic is None else (topic,))
+        else:
+            after = self._after
+            self._scan = iter(list(takewhile(lambda topic: topic.stamp > after, reversed(self._topics.by_stamp))))
+
+    def _newer(self) -> bool:
+        """Whether something came after the last round that it may miss."""
+        if self._exact:
+            topic = self._topics.get(self.pattern)
+            return topic is not None and topic.stamp > self._after and topic.log not in self.cursors
+        newest = next(reversed(self._topics.by_stamp), None)
+        return newest is not None and newest.stamp > self._after
+
+    def _look(self, scan: Iterator[Topic]) -> None:
+        for looked, topic in enumerate(scan, 1):
+            if topic.log not in self.cursors and topic.log not in self.seeking and self._matches(topic.name):
+                self._place(topic)
+            if looked == _LOOKS:
+                return
+        self._scan = None
+        # As of when the round began: what came since, to topics that were not in it, is for the next.
+        self._first, self._after = False, max(self._after, self._round)
+
+    # Where in each.
+
+    def _place(self, topic: Topic) -> None:
+        log = topic.log
+        position = self._positions.get(topic.name)
+        if position is not None:
+            self.cursors[log] = min(max(position, 0), log.end)
+        elif not self._first or self._start == "stamp":
+            self._place_after(topic, self._after)
+        elif self._since_stamp is not None and log.dropped_stamp > self._since_stamp:
+            self.cursors[log] = min(topic.first, log.oldest)  # some of what it is owed since it began is gone
+        elif self._start == "time":
+            self._place_at(log, self._time_us)
+        elif self._start == "last":
+            self._place_last(topic)
+        else:
+            self.cursors[log] = log.oldest
+
+    def _place_after(self, topic: Topic, stamp: int) -> None:
+        log = topic.log
+        if log.knows(stamp):
+            self.cursors[log] = log.first_after(stamp)
+        elif log.dropped_stamp <= stamp and log.oldest == log.start:
+            self.cursors[log] = log.oldest  # nothing was dropped that it had not
+        elif log.dropped_stamp > stamp:
+            self.cursors[log] = min(topic.first, log.oldest)  # a gap, said too large rather than too small
+        else:
+            self._seek(Seek(log, stamp, None))
+
+    def _place_last(self, topic: Topic) -> None:
+        """At the newest message; where it began over an earlier connection, at what was the newest one then."""
+        log, stamp = topic.log, self._since_stamp
+        if stamp is None or topic.stamp <= stamp:
+            self.cursors[log] = max(log.oldest, log.end - 1)
+        elif log.knows(stamp) or log.oldest == log.start:
+            after = log.first_after(stamp) if log.knows(stamp) else log.oldest
+            self.cursors[log] = max(log.oldest, after - 1)
+        else:
+            self._seek(Seek(log, stamp, None, back=1))
+
+    def _place_at(self, log: TopicLog, time_us: int) -> None:
+        if log.oldest == log.start or log.began_before(time_us):
+            self.cursors[log] = log.first_since(time_us)
+        else:
+            self._seek(Seek(log, None, time_us))
+
+    def _seek(self, seek: Seek) -> None:
+        self.seeks.append(seek)
+        self.seeking.add(seek.log)

@@ -1,0 +1,189 @@
+"""The directory of a store: its lock, its files beside the database, and the reserve that a full disk gives back."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+from typing import Protocol
+
+from .errors import NotADirectory, StoreMissing, StoreReadOnly
+from .lock import Lock
+
+DATABASE, WAL, WAL_INDEX = "tickwire.db", "tickwire.db-wal", "tickwire.db-shm"
+ACKNOWLEDGED, RESERVE = "acknowledged", "reserve"
+RESERVE_BYTES = 8 << 20  # what deleting 512 sections and bringing the WAL home may need, several times over
+WAL_BYTES = 16 << 20
+# 32,768 pages, more than a commit and what came before it can be. SQLite asks for more of it only when a commit is
+# synced already: had a full disk no room for it then, nobody could tell whether that commit is there.
+WAL_INDEX_BYTES = 256 << 10
+
+
+class Place(Protocol):
+    """Where a store's files are. Their names are those above."""
+
+    vfs: str | None
+    """The VFS of SQLite that reaches them; None is the operating system's."""
+
+    def take(self, make: bool = True) -> None:
+        """Keep every other broker out; where it is missing, `make` it. Raises StoreError."""
+
+    def release(self) -> None:
+        """Let others in."""
+
+    def path(self, name: str) -> str: ...
+
+    def size(self, name: str) -> int | None:
+        """None where there is no such file."""
+
+    def read(self, name: str, size: int = 4096, at: int = 0) -> bytes | None:
+        """As much as there is of it; None where there is no such file."""
+
+    def write(self, name: str, data: bytes, sync: bool) -> None:
+        """Put these bytes at the beginning of a small file. Without `sync` only a power cut may undo it."""
+
+    def set_aside(self) -> str | None:
+        """Move the store's files out of the way, for whoever wants to look at them; says where to."""
+
+    def allocate_wal(self) -> None:
+        """Give the WAL and its index the space that they will need, so that a disk that fills up finds it there.
+
+        To be called while SQLite has both open.
+        """
+
+    def sync(self) -> None:
+        """Make the names of the files outlive a power cut."""
+
+    def make_reserve(self) -> bool:
+        """Hold space back, if it is not held. Returns whether it is."""
+
+    def give_up_reserve(self) -> bool:
+        """Give the space back to the disk. Returns whether there was any."""
+
+    def room(self) -> int:
+        """Bytes that the disk still has."""
+
+
+class Directory:
+    """A directory of the operating system."""
+
+    vfs: str | None = None
+
+    def __init__(self, path: str | os.PathLike[str], reserve_bytes: int = RESERVE_BYTES) -> None:
+        self.directory = Path(path)
+        self._reserve_bytes = reserve_bytes
+        self._lock = Lock(self.directory)
+        self._open: dict[str, int] = {}
+
+    def take(self, make: bool = True) -> None:
+        try:
+            if not make and not self.directory.exists():
+                raise StoreMissing(str(self.directory))
+            if not self.directory.is_dir():
+                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync_directory(self.directory.parent)
+        except (FileExistsError, NotADirectoryError):
+            raise NotADirectory(str(self.directory)) from None
+        except OSError as error:
+            raise StoreReadOnly(str(self.directory), error.strerror or str(error)) from None
+        if not os.access(self.directory, os.W_OK | os.X_OK):
+            raise StoreReadOnly(str(self.directory), "permission denied or read-only")
+        self._lock.take()
+
+    def release(self) -> None:
+        self._close_files()
+        self._lock.release()
+
+    def path(self, name: str) -> str:
+        return str(self.directory / name)
+
+    def size(self, name: str) -> int | None:
+        try:
+            return (self.directory / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str, size: int = 4096, at: int = 0) -> bytes | None:
+        try:
+            with open(self.directory / name, "rb", buffering=0) as file:
+                return os.pread(file.fileno(), size, at)
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, data: bytes, sync: bool) -> None:
+        file = self._open.get(name)
+        if file is None:
+            file = os.open(self.directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._open[name] = file
+        os.pwrite(file, data, 0)
+        if sync:
+            os.fsync(file)
+            _sync_directory(self.directory)
+
+    def set_aside(self) -> str | None:
+        aside = next(path for n in range(1, 10_000) if not (path := self.directory / f"damaged-{n}").exists())
+        aside.mkdir(mode=0o700)
+        for name in (DATABASE, WAL, ACKNOWLEDGED):
+            with contextlib.suppress(FileNotFoundError):
+                (self.directory / name).rename(aside / name)
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / WAL_INDEX).unlink()
+        self._close_files()
+        _sync_directory(self.directory)
+        return str(aside)
+
+    def make_reserve(self) -> bool:
+        path = self.directory / RESERVE
+        if self.size(RESERVE) == self._reserve_bytes:
+            return True
+        try:
+            _allocate(path, self._reserve_bytes)
+        except OSError:
+            self.give_up_reserve()
+            return False
+        return True
+
+    def give_up_reserve(self) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / RESERVE).unlink()
+            return True
+        return False
+
+    def room(self) -> int:
+        disk = os.statvfs(self.directory)
+        return disk.f_bavail * disk.f_frsize
+
+    def allocate_wal(self) -> None:
+        # They stay open until SQLite has closed its own: the first to be closed would take the locks of all with it.
+        for name, size in ((WAL, WAL_BYTES), (WAL_INDEX, WAL_INDEX_BYTES)):
+            with contextlib.suppress(OSError):
+                file = self._open[name] = os.open(self.directory / name, os.O_RDWR | os.O_CLOEXEC)
+                os.posix_fallocate(file, 0, size)
+
+    def sync(self) -> None:
+        _sync_directory(self.directory)
+
+    def _close_files(self) -> None:
+        for file in self._open.values():
+            os.close(file)
+        self._open.clear()
+
+
+def _allocate(path: Path, size: int) -> None:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(file, 0, size)
+    finally:
+        os.close(file)
+
+
+def _sync_directory(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems have no such thing
+            raise
+    finally:
+        os.close(file)

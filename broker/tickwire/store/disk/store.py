@@ -1,0 +1,246 @@
+"""The store on disk, as the core sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from functools import partial
+
+import apsw
+
+from tickwire.core.policy import Policy
+from tickwire.core.store import Batch, Dropped, Life, StoreFailed, StoreFull
+from tickwire.fanout.log import Reading
+
+from . import reading
+from .acknowledged import encode_acknowledged
+from .errors import NoRoomToOpen, StoreUnreadable
+from .loading import Loaded
+from .opening import open_database
+from .place import ACKNOWLEDGED, DATABASE, Directory, Place
+from .plan import Plan, put_meta, write_mark
+from .retention import Cut, Retention
+from .schema import connect, require_sqlite
+from .state import CLAIM_EVERY_US, State
+from .writer import Writer
+
+_READ_CACHE_KIB = 4_096
+_ROOM = 1 << 20  # below it a full disk stays full: or publishers would be let in and turned away by turns
+
+
+class DiskStore:
+    """One directory, one life at a time. What `commit` returned from is there after kill -9 and after a power cut."""
+
+    acknowledges = "disk"
+    durable = True
+
+    def __init__(
+        self,
+        place: str | os.PathLike[str] | Place,
+        accept_loss: bool = False,
+        identity_seconds: float = 300.0,
+        identity_frames: int = 4_096,
+    ) -> None:
+        """With `accept_loss` a store that lost something is opened nevertheless, in a new epoch. Identities are kept
+        for so many seconds; of each publisher the newest `identity_frames` are handed out by `open`.
+        """
+        self._place: Place = Directory(place) if isinstance(place, (str, os.PathLike)) else place
+        self._accept_loss = accept_loss
+        self._window_us, self._frames = int(identity_seconds * 1e6), identity_frames
+        self._writer: Writer
+        self._reader: apsw.Connection
+        self._state: State
+        self._retention: Retention
+        self._claim_at_us = CLAIM_EVERY_US
+
+    # Its life.
+
+    def open(self) -> Life:
+        """Begin, or go on where the store ended. Raises StoreError, and then has changed nothing."""
+        require_sqlite()
+        place = self._place
+        place.take()
+        try:
+            connection, loaded = self._open_database()
+            try:
+                return self._begin(connection, loaded)
+            except BaseException:
+                connection.close()
+                raise
+        except BaseException as error:
+            place.release()
+            raise self._told(error) from error
+
+    def close(self) -> None:
+        """Bring all of it home and let go of the directory."""
+        with contextlib.suppress(StoreFull, StoreFailed):
+            self._writer.transact(lambda connection: write_mark(connection, self._state))
+        if self._reader is not self._writer.connection:
+            self._reader.close()
+        self._writer.close()
+        self._place.release()
+
+    def _open_database(self) -> tuple[apsw.Connection, Loaded]:
+        """On a full disk with the help of the reserve."""
+        try:
+            return open_database(self._place, self._frames, self._accept_loss)
+        except NoRoomToOpen:
+            if not self._place.give_up_reserve():
+                raise
+        return open_database(self._place, self._frames, self._accept_loss)
+
+    def _begin(self, connection: apsw.Connection, loaded: Loaded) -> Life:
+        place, state = self._place, loaded.state
+        self._writer, self._state, self._retention = Writer(connection), state, Retention(state)
+        life = _life(loaded)
+        place.allocate_wal()
+        # What a process that was killed wrote and did not sync becomes durable here, before anybody is shown it. The
+        # checkpoint writes it anew, so it does not depend on what a failed fsync left in the page cache.
+        self._helped(lambda: self._writer.checkpoint(whole=True))
+        state.meta.claim()
+        self._helped(lambda: self._writer.transact(self._write_meta))
+        place.write(ACKNOWLEDGED, encode_acknowledged(state.meta.epoch, state.serial), sync=True)
+        place.sync()
+        place.make_reserve()
+        self._reader = connection if place.vfs else connect(place.path(DATABASE), None, _READ_CACHE_KIB, writes=False)
+        return life
+
+    # Writing: one thread.
+
+    def commit(self, batch: Batch) -> None:
+        """Keep all of it; it is durable when this returns. Raises StoreFull: none of it is. StoreFailed: unknown."""
+        writer, state = self._writer, self._state
+        writer.require_sound()
+        writer.checkpoint()
+        plan = Plan(state, batch)
+        writer.transact(plan.write)
+        plan.take_effect()
+        try:
+            self._place.write(ACKNOWLEDGED, encode_acknowledged(state.meta.epoch, state.serial), sync=False)
+        except OSError as error:
+            raise writer.fail(f"the disk failed, and nothing is stored from here on ({error})") from error
+
+    def retain(self, policy_of: Callable[[str], Policy], time_us: int) -> list[Dropped]:
+        """Drop some of what is no longer to be kept: a bounded amount of work. Returns what it did; [] when done."""
+        if self._writer.failure is not None:
+            return []
+        try:
+            self._housekeep(time_us)
+            cuts = self._retention.cuts(self._writer.connection, policy_of, time_us)
+            return self._drop(cuts) if cuts else []
+        except (StoreFull, StoreFailed):
+            return []
+
+    def probe(self) -> None:
+        """Whether there is room again. Raises StoreFull where there is none."""
+        self._writer.checkpoint(whole=True)
+        if not self._place.make_reserve() and self._free_bytes() < 2 * _ROOM:
+            raise StoreFull("there is no room on the disk")
+        if self._free_bytes() + self._place.room() < _ROOM:
+            raise StoreFull("there is no room on the disk")
+        self._writer.transact(self._write_meta)
+
+    # Reading: another thread.
+
+    def read(self, topic: str, cursor: int, budget: int) -> Reading:
+        kept = self._state.topics.get(topic)
+        if kept is None:
+            return Reading(None, [], cursor)
+        return reading.read(self._reader, kept, cursor, budget)
+
+    def find(self, topic: str, stamp: int | None = None, time_us: int | None = None) -> int:
+        kept = self._state.topics.get(topic)
+        if kept is None:
+            raise StoreFailed(f"there is no topic {topic!r} on disk")
+        try:
+            return reading.find(self._reader, kept, stamp, time_us)
+        except apsw.Error as error:
+            raise StoreFailed(f"the store cannot be read ({error})") from error
+
+    # The steps.
+
+    def _told(self, error: BaseException) -> BaseException:
+        """Why it does not open, in our words."""
+        path = self._place.path(DATABASE)
+        if isinstance(error, StoreFull) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            return NoRoomToOpen(path)
+        if isinstance(error, (StoreFailed, OSError)):
+            return StoreUnreadable(path, str(error))
+        return error
+
+    def _drop(self, cuts: list[Cut]) -> list[Dropped]:
+        back = [cut.take_effect() for cut in cuts]
+        try:
+            self._helped(self._writer.checkpoint)
+            self._helped(lambda: self._writer.transact(partial(_write, cuts), (apsw.CorruptError,)))
+        except BaseException as error:
+            for cut in back:
+                cut.take_effect()
+                self._retention.look_again(cut.topic)
+            if not isinstance(error, apsw.CorruptError):
+                raise
+        else:
+            return [cut.dropped for cut in cuts]
+        # One of them cannot be written: the others shall not suffer for it.
+        if len(cuts) > 1:
+            return [each for cut in cuts for each in self._drop([cut])]
+        cuts[0].topic.stuck = True
+        return []
+
+    def _helped(self, step: Callable[[], None]) -> None:
+        """Do it; on a full disk with the help of the reserve."""
+        try:
+            step()
+        except StoreFull:
+            if not self._place.give_up_reserve():
+                raise
+            with contextlib.suppress(StoreFull):
+                self._writer.checkpoint(whole=True)
+            step()
+
+    def _housekeep(self, time_us: int) -> None:
+        """Forget identities outside the window, and claim numbers for the minutes to come."""
+        state = self._state
+        state.clock.turn(time_us)
+        if state.clock.us >= self._claim_at_us:
+            state.meta.claim()
+            self._writer.transact(self._write_meta)
+            self._claim_at_us = state.clock.us + CLAIM_EVERY_US
+        if state.windows and state.windows[0][1] < state.clock.us - self._window_us:
+            serial, _ = state.windows[0]
+            self._helped(lambda: self._writer.transact(partial(_forget, serial)))
+            state.windows.popleft()
+
+    def _write_meta(self, connection: apsw.Connection) -> None:
+        put_meta(connection, self._state.meta)
+
+    def _free_bytes(self) -> int:
+        """Inside the database."""
+        connection = self._writer.connection
+        return int(connection.pragma("freelist_count")) * int(connection.pragma("page_size"))
+
+
+def _write(cuts: list[Cut], connection: apsw.Connection) -> None:
+    for cut in cuts:
+        cut.write(connection)
+
+
+def _forget(serial: int, connection: apsw.Connection) -> None:
+    connection.execute("DELETE FROM identities WHERE serial<=?", (serial,))
+
+
+def _life(loaded: Loaded) -> Life:
+    meta = loaded.state.meta
+    return Life(
+        epoch=meta.epoch,
+        stamp=max(meta.stamp, meta.claimed_stamp),
+        time_us=meta.time_us,
+        floor=meta.floor,
+        freed_stamp=meta.freed_stamp,
+        volatile_floor=meta.volatile_floor,
+        topics=[topic.stored() for topic in loaded.state.topics.values()],
+        identities=loaded.identities,
+        groups=loaded.groups,
+    )

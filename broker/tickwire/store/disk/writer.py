@@ -1,0 +1,96 @@
+"""The one connection that writes: transactions, bringing the WAL home, and what becomes of an error of the disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable
+
+import apsw
+
+from tickwire.core.store import StoreFailed, StoreFull
+
+_WAL_PAGES = 4_000  # 16 MB: then its pages go home, which takes some 20 ms and is the longest that a commit waits
+_WAIT_MS = 100  # for readers to leave the WAL
+_BUSY_MS = 5_000
+
+
+class Writer:
+    """After the first error that leaves doubt nothing is written: a second fsync does not bring back what one lost."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.connection = connection
+        self.failure: str | None = None
+        self._wal_pages = 0
+        self._checkpoint_at = _WAL_PAGES
+        connection.set_wal_hook(self._grew)
+
+    def require_sound(self) -> None:
+        """Raises StoreFailed."""
+        if self.failure is not None:
+            raise StoreFailed(self.failure)
+
+    def transact(self, work: Callable[[apsw.Connection], None], survives: tuple[type[Exception], ...] = ()) -> None:
+        """Do it whole, and sync it; it is durable when this returns. Raises StoreFull: not done. StoreFailed: unknown.
+
+        An error that it `survives` is raised as it is, and nothing was done.
+        """
+        self.require_sound()
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            work(self.connection)
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            self._roll_back()
+            if isinstance(error, survives):
+                raise
+            raise self._told(error) from error
+
+    def checkpoint(self, whole: bool = False) -> None:
+        """Bring the pages of the WAL home where they are many: it begins anew. Raises StoreFull, StoreFailed."""
+        if self._wal_pages < self._checkpoint_at and not whole:
+            return
+        self.require_sound()
+        self.connection.set_busy_timeout(_WAIT_MS)
+        try:
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
+            self._wal_pages, self._checkpoint_at = 0, _WAL_PAGES
+        except apsw.BusyError:  # a long reader: it will be gone some thousand pages later
+            self._checkpoint_at = self._wal_pages + _WAL_PAGES
+        except apsw.Error as error:
+            raise self._told(error) from error
+        finally:
+            self.connection.set_busy_timeout(_BUSY_MS)
+
+    def fail(self, why: str) -> StoreFailed:
+        """Write no more from here on."""
+        self.failure = self.failure or why
+        return StoreFailed(self.failure)
+
+    def close(self) -> None:
+        """Leave nothing in the WAL, where that is possible."""
+        if self.failure is None:
+            with contextlib.suppress(apsw.Error):
+                self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self.connection.close()
+
+    def _grew(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(apsw.Error):
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def _told(self, error: BaseException) -> BaseException:
+        if not isinstance(error, (apsw.Error, MemoryError)):
+            return error
+        if isinstance(error, apsw.FullError) or self._over_quota(error):
+            return StoreFull("there is no room on the disk: nothing of this was stored")
+        return self.fail(f"the disk failed, and nothing is stored from here on ({error})")
+
+    def _over_quota(self, error: BaseException) -> bool:
+        """A quota is a full disk with another number."""
+        wrote = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_WRITE
+        return wrote and self.connection.system_errno == errno.EDQUOT

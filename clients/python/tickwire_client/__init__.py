@@ -11,18 +11,26 @@ async with connect("ws://127.0.0.1:8765") as client:
 
 from .batch import Batch
 from .client import Client, connect
+from .consumer import Consumer
 from .errors import BufferFull, ConnectionLost, OutcomeUnknown, Refused, TickwireError, WireError
-from .messages import Gap, Message, Receipt
+from .history import History
+from .messages import Gap, Group, Message, Position, Receipt
 from .subscription import Subscription
+from .work import Delivered
 
 __all__ = [
     "Batch",
     "BufferFull",
     "Client",
     "ConnectionLost",
+    "Consumer",
+    "Delivered",
     "Gap",
+    "Group",
+    "History",
     "Message",
     "OutcomeUnknown",
+    "Position",
     "Receipt",
     "Refused",
     "Subscription",

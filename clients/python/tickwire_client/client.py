@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
+import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, TypeVar, overload
+from typing import TypeVar
 
 from tickwire import __version__
 
 from .addresses import Addresses
 from .batch import MISSING, Batch, encoded
+from .checks import check_name
 from .connection import Connection, OnState
 from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
-from .messages import Gap, Message, Receipt
+from .messages import Receipt
 from .opening import Opening
 from .publishes import Entry, Whole
+from .reading import Reading, settle
 from .session import Session
-from .subscription import OnGap, Subscription
 
 log = logging.getLogger("tickwire_client")
 
 BUFFERED_BYTES = 8 << 20
-OnFull = Literal["wait", "drop"]
 T = TypeVar("T")
 
 
@@ -33,6 +35,7 @@ def connect(
     *,
     token: str | None = None,
     name: str | None = None,
+    publisher: str | None = None,
     compress: bool = True,
     timeout: float = 30.0,
     reconnect: bool = True,
@@ -44,16 +47,23 @@ def connect(
     Of several addresses the first that answers is used; where it goes, the next. `name` tells the broker what
     this client is. `timeout` seconds is how long publishing and subscribing wait for a connection and for the answer.
     `on_state(state, detail)` is called with "connecting", "connected", "reconnecting" and "closed"; `on_refused(error)`
-    with what became of a `publish_nowait` that was refused.
+    when a `publish_nowait` or an acknowledgment of a consumer was refused.
+
+    A publish whose answer the connection took with it is sent again over the next one, within the timeout, and stored
+    once: the broker knows it by the publisher, which is a random name unless `publisher` gives one, by when this client
+    was made, and by its number. Whoever reads the broker's logs knows a publisher by its name.
 
     Raises ConnectionLost where nobody answers, Refused where the broker says no. Later losses are mended for ever,
     unless `reconnect=False`.
     """
     software = f"tickwire-python/{__version__}" if name is None else f"{name} tickwire-python/{__version__}"
+    if publisher is not None:
+        check_name(publisher, "publisher")
 
     async def open() -> Client:
+        identity = publisher or secrets.token_hex(8), time.time_ns() // 1000
         client = Client(
-            Session(token=token, software=software, max_bytes=BUFFERED_BYTES),
+            Session(token=token, software=software, max_bytes=BUFFERED_BYTES, identity=identity),
             Addresses(url),
             compress=compress,
             timeout=timeout,
@@ -67,7 +77,7 @@ def connect(
     return Opening("connect()", open, "client")
 
 
-class Client:
+class Client(Reading):
     """A session that is kept connected. Made by `connect`; used in one event loop."""
 
     def __init__(
@@ -98,17 +108,24 @@ class Client:
         """One of "connecting", "connected", "reconnecting", "closed"."""
         return self._connection.state
 
+    @property
+    def epoch(self) -> int | None:
+        """That of the broker's offsets now, as in `Position(topic, client.epoch, offset)`."""
+        return self._session.epoch
+
     async def publish(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> Receipt:
         """Publish and wait for the broker's acknowledgment.
 
         An acknowledged message is in the topic's log; it has not necessarily been received. `data` is any msgpack
-        value, `payload=` bytes that go as they are. Raises Refused (certainly not stored), ConnectionLost (no
-        connection within the timeout: certainly not sent) or OutcomeUnknown (sent, and the connection went first).
+        value, `payload=` bytes that go as they are. Where the connection goes first it is sent again over the next one,
+        and stored once. Raises Refused (certainly not stored), ConnectionLost (no connection within the timeout:
+        certainly not sent) or OutcomeUnknown (sent, and not answered within the timeout, or the broker began a new
+        epoch meanwhile, or its disk failed: stored, or not).
         """
         self._check_open()
         body, format = encoded(data, payload)
         future: asyncio.Future[Receipt] = self._loop.create_future()
-        entry = self._session.publish(topic, body, partial(_settle, future), format)
+        entry = self._session.publish(topic, body, partial(settle, future), format)
         return await self._answer(future, entry)
 
     def publish_nowait(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
@@ -134,79 +151,13 @@ class Client:
         return Batch(self._publish_batch, self._session.check)
 
     async def flush(self) -> None:
-        """Send what is buffered and wait until the broker has acted on all of it. Raises as `publish` does."""
+        """Send what is buffered and wait until the broker has acted on all of it, acknowledgments of consumers too.
+
+        Raises as `publish` does; and OutcomeUnknown where a connection went before the broker had confirmed what
+        `publish_nowait` had sent: that may be lost, and is told once.
+        """
         self._check_open()
         await self._whole([])
-
-    @overload
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        gaps: Literal[False] = False,
-        on_gap: OnGap | None = None,
-        on_full: OnFull = "wait",
-        max_buffered: int = 65_536,
-        max_buffered_bytes: int = 16 << 20,
-    ) -> Opening[Subscription[Message]]: ...
-
-    @overload
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        gaps: Literal[True],
-        on_gap: OnGap | None = None,
-        on_full: OnFull = "wait",
-        max_buffered: int = 65_536,
-        max_buffered_bytes: int = 16 << 20,
-    ) -> Opening[Subscription[Message | Gap]]: ...
-
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        gaps: bool = False,
-        on_gap: OnGap | None = None,
-        on_full: OnFull = "wait",
-        max_buffered: int = 65_536,
-        max_buffered_bytes: int = 16 << 20,
-    ) -> Opening[Any]:
-        """The messages of all topics that match, from now on: `async with client.subscribe("prices.*") as prices`.
-
-        What is missing is never silent: `gaps=True` hands Gap objects out in their places, `on_gap` is called before
-        the next message is handed out, and without either it is logged once.
-
-        At most `max_buffered` messages and `max_buffered_bytes` wait for a slow reader, not counting the frame that
-        passes them. Then `on_full="wait"` stops reading from the broker, for the whole client; "drop" drops what comes
-        next and reports it as a gap. While an answer is awaited (of `publish`, say, in the loop of a reader), reading
-        goes on: up to 16 MiB or 262,144 messages more wait then, and what comes after those is dropped and reported.
-        """
-        if on_full not in ("wait", "drop"):
-            raise ValueError(f'on_full must be "wait" or "drop", not {on_full!r}')
-
-        async def open() -> Subscription[Any]:
-            self._check_open()
-            settled: asyncio.Future[None] = self._loop.create_future()
-            drop = on_full == "drop"
-            feed = self._session.subscribe(pattern, max_messages=max_buffered, max_bytes=max_buffered_bytes, drop=drop)
-            feed.settled = partial(_settle_none, settled)
-            made = Subscription[Any](feed, self._session, self._connection, waits=not drop, gaps=gaps, on_gap=on_gap)
-            self._connection.send_soon()
-            self._connection.await_answer(settled)
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await settled
-            except BaseException as error:
-                await made.close()
-                if isinstance(error, TimeoutError):
-                    raise ConnectionLost(f"no answer to the subscription within {self._timeout:g} s") from None
-                raise
-            finally:
-                self._connection.answered(settled)
-            return made
-
-        return Opening(f"client.subscribe({pattern!r})", open, "messages")
 
     async def close(self, *, timeout: float = 5.0) -> None:
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
@@ -240,48 +191,28 @@ class Client:
 
     async def _whole(self, entries: list[Entry]) -> None:
         future: asyncio.Future[None] = self._loop.create_future()
-        whole = self._session.publish_whole(entries, partial(_settle_none, future))
+        whole = self._session.publish_whole(entries, partial(settle, future))
         await self._answer(future, whole)
 
     async def _answer(self, future: asyncio.Future[T], publish: Entry | Whole) -> T:
         """What the broker says to it, or what went wrong."""
         self._connection.send_soon()
         self._deadlines.add(future, publish)
-        self._connection.await_answer(future)
+        self._connection.brake.await_answer(future)
         try:
             return await future
         except asyncio.CancelledError:
             self._session.outbox.abandon(publish)
             raise
         finally:
-            self._connection.answered(future)
+            self._connection.brake.answered(future)
 
-    def _check_open(self) -> None:
-        if self._connection.over:
-            raise ConnectionLost("the client is closed; connect() makes another one")
-
-    def _refused(self, error: Refused) -> None:
+    def _refused(self, what: str, error: Refused) -> None:
         if error.code not in self._refusals_logged:
             self._refusals_logged.add(error.code)
-            log.warning("the broker refused a publish_nowait: %s (said once for each code)", error)
+            log.warning("the broker refused %s: %s (said once for each code)", what, error)
         if self._on_refused is not None:
             try:
                 self._on_refused(error)
             except Exception:
                 log.exception("on_refused raised")
-
-
-def _settle(future: asyncio.Future[Receipt], outcome: Receipt | TickwireError) -> None:
-    if not future.done():
-        if isinstance(outcome, Receipt):
-            future.set_result(outcome)
-        else:
-            future.set_exception(outcome)
-
-
-def _settle_none(future: asyncio.Future[None], error: TickwireError | None) -> None:
-    if not future.done():
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(error)

@@ -8,12 +8,11 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from typing import Any
 
 from .addresses import Addresses, advice
 from .backoff import Backoff
+from .brake import Brake
 from .errors import ConnectionLost, Refused, TickwireError, WireError
-from .feed import Feed
 from .link import HttpRefused, Link, NoAnswer, open_link
 from .session import Session
 
@@ -37,13 +36,11 @@ class Connection:
         self.state = "connecting"
         self._session, self._addresses = session, addresses
         self._compress, self._reconnect, self._on_state = compress, reconnect, on_state
+        session.send_soon = self.send_soon
         self._backoff = Backoff()
         self._wanted = asyncio.Event()
-        self._full: set[Feed] = set()
-        self._room = asyncio.Event()
-        self._awaited: set[asyncio.Future[Any]] = set()
+        self.brake = Brake()
         self._heard = 0.0
-        self._paused = False
         self._leaving = False
         self._link: Link | None = None
         self._task: asyncio.Task[None] | None = None
@@ -78,27 +75,6 @@ class Connection:
         """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
         self._wanted.set()
 
-    def hold(self, feed: Feed) -> None:
-        """Stop reading until the feed has room again, or somebody awaits an answer."""
-        self._full.add(feed)
-
-    def release(self, feed: Feed) -> None:
-        self._full.discard(feed)
-        if not self._full:
-            self._room.set()
-
-    def await_answer(self, answer: asyncio.Future[Any]) -> None:
-        """Read on until it is there, whoever is slow: it stands behind what is not read, and the slow one may wait."""
-        self._awaited.add(answer)
-        self._room.set()
-
-    def answered(self, answer: asyncio.Future[Any]) -> None:
-        self._awaited.discard(answer)
-
-    @property
-    def _held(self) -> bool:
-        return bool(self._full) and all(answer.done() for answer in self._awaited)
-
     async def close(self, text: str) -> None:
         """Say goodbye and close the link, within a bounded time."""
         self._leaving = True
@@ -119,7 +95,7 @@ class Connection:
         with contextlib.suppress(TimeoutError, ConnectionLost):
             async with asyncio.timeout(_LEAVING_TIMEOUT):
                 self._session.bye(text)
-                for frame in self._session.frames():
+                for frame in self._session.frames(asyncio.get_running_loop().time()):
                     await link.send(frame)
                 await link.close()
 
@@ -230,7 +206,7 @@ class Connection:
         finally:
             for task in tasks:
                 task.cancel()
-            self._link, self._paused = None, False
+            self._link, self.brake.on = None, False
             if not self._leaving:  # else `close` does it, when the goodbye is said
                 await link.abort()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -243,28 +219,22 @@ class Connection:
                 session.receive(frame)
                 if session.outbox:
                     self._wanted.set()  # what was refused together goes again one by one
-                if self._held:
-                    await self._wait_for_room()
+                if self.brake.wanted:
+                    await self.brake.wait()
+                    self._heard = loop.time()
         except WireError as error:
             log.error("the broker at %s broke the protocol: %s", self._addresses.current, error)
             return f"the broker broke the protocol: {error}"
         return link.why if session.goodbye is None else session.goodbye.text
 
-    async def _wait_for_room(self) -> None:
-        """The application is slow: nothing is read, so TCP slows the broker, until there is room."""
-        self._paused = True
-        self._room.clear()
-        await self._room.wait()
-        self._paused = False
-        self._heard = asyncio.get_running_loop().time()
-
     async def _send(self, link: Link) -> str:
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
                 turn = 0
-                for frame in self._session.frames():
+                for frame in self._session.frames(loop.time()):
                     await link.send(frame)
                     turn += len(frame)
                     if turn >= _TURN_BYTES:
@@ -281,7 +251,7 @@ class Connection:
         every, deadline = limits.beat_ms / 1000, limits.deadline_ms / 1000
         next_beat = loop.time() + every
         while True:
-            silent_at = math.inf if self._paused else self._heard + deadline
+            silent_at = math.inf if self.brake.on else self._heard + deadline
             due = min(next_beat, silent_at)
             await asyncio.sleep(max(0.0, due - loop.time()))
             now = loop.time()
@@ -292,7 +262,7 @@ class Connection:
             # Where this timer itself is late, the application held the loop, and nothing could be heard.
             if now - due > min(1.0, deadline / 4):
                 self._heard = max(self._heard, now - deadline / 2)
-            elif not self._paused and now - self._heard >= deadline:
+            elif not self.brake.on and now - self._heard >= deadline:
                 return f"nothing was heard for {deadline:g} s"
 
 

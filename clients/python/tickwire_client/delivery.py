@@ -30,10 +30,10 @@ def _section(raw: Any, epoch: int) -> tuple[int, Section]:
         raise WireError("bad_field", "DELIVERY: a section is [topic, first, stamp, time_us, [bin, ...]]")
     if (type(first), type(stamp), type(time_us)) != _INTEGERS or min(first, stamp, time_us) < 0 or first > MAX_INT:
         raise WireError("bad_field", "DELIVERY: first, stamp and time_us of a section are integers from 0 to 2^53 - 1")
-    format = MSGPACK
-    if len(raw) > 5 and type(raw[5]) is dict:
-        format = raw[5].get("format", MSGPACK)
-        epoch = raw[5].get("epoch", epoch)
-        if type(format) is not int or type(epoch) is not int:
-            raise WireError("bad_field", "DELIVERY: format and epoch of a section are integers")
-    return stamp, Section(topic, epoch, first, time_us, payloads, format)
+    if len(raw) == 5 or type(raw[5]) is not dict:
+        return stamp, Section(topic, epoch, first, time_us, payloads, MSGPACK)
+    extras = raw[5]
+    format, epoch, attempt = extras.get("format", MSGPACK), extras.get("epoch", epoch), extras.get("attempt", 1)
+    if (type(format), type(epoch), type(attempt)) != _INTEGERS:
+        raise WireError("bad_field", "DELIVERY: format, epoch and attempt of a section are integers")
+    return stamp, Section(topic, epoch, first, time_us, payloads, format, attempt)

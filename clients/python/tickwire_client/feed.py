@@ -1,242 +1,170 @@
-"""One subscription inside the session: where it stands in each topic, and what has come for it."""
+"""A subscription to all that matches: where it stands in each topic, and what has come for it."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from dataclasses import replace
 
-from tickwire.wire import topics
-from tickwire.wire.codes import DISCONNECTED, DROPPED, EPOCH, EVICTED
+from tickwire.wire.codes import EPOCH, EVICTED, FREED
 from tickwire.wire.messages import Subscribe, Subscribed
 
-from .errors import TickwireError
+from .buffer import Buffer
 from .messages import Gap, Section
+from .positions import MAX_POSITIONS, Positions, Start
 
-# A broker holds at most 100,000 topics by default. Where more were read, the oldest positions are forgotten: after a
-# reconnection a gap may then be said larger than it was, never smaller.
-MAX_POSITIONS = 1 << 17
-
-# What may wait beyond its bounds for a reader that does not drop, while the connection reads on for somebody's answer.
-# More than stands between a broker and its client at one time (6 MiB in the kernel here), or messages would be dropped
-# where one answer is awaited once.
-OVERRUN_MESSAGES, OVERRUN_BYTES = 1 << 18, 16 << 20
-
-Item = Section | Gap
+LIVE = 0  # the stream that all live subscriptions of a connection share
+_NOTHING_YET = -1  # a stamp below every section's
 
 
-class Feed:
-    """Sections and gaps of one subscription, in stream position, until they are taken.
+class Feed(Buffer):
+    """Each position is handed out once, in order; what is missing is a gap in its place.
 
-    `wake` is called when there is something new to take, `settled` when the broker first answered: with None, or with
-    what went wrong. `error` says why nothing will come any more.
+    It is live on stream 0, or comes level first on a stream of its own. After a reconnection it goes on where it was:
+    `_seen` is the stamp up to which everything had come, and the positions say what came beyond.
     """
 
-    def __init__(self, id: int, pattern: str, max_messages: int, max_bytes: int, drop: bool) -> None:
-        self.id, self.pattern = id, pattern
-        self.exact = topics.is_exact(pattern)
-        self.live = False  # between SUBSCRIBED and UNSUBSCRIBED, on this connection
-        self.ended = False
-        self.error: TickwireError | None = None
-        self.wake: Callable[[], None] = _nothing
-        self.settled: Callable[[TickwireError | None], None] = _nothing_about
-        self.lost = 0  # messages in gaps of known size
-        self.messages = 0  # not yet taken
-        self.bytes = 0
-        self._max_messages, self._max_bytes = max_messages, max_bytes
-        self._drop_messages = max_messages if drop else max_messages + OVERRUN_MESSAGES
-        self._drop_bytes = max_bytes if drop else max_bytes + OVERRUN_BYTES
-        self._items: deque[Item] = deque()
-        self._tail: dict[str, int] = {}  # topic -> how many items stood before its gap, while only gaps came since
-        self._taken = 0
-        self._epoch: int | None = None  # of the positions; None until the first SUBSCRIBED
-        self._next: dict[str, int] = {}
+    def __init__(
+        self,
+        id: int,
+        pattern: str,
+        max_messages: int = 1 << 16,
+        max_bytes: int = 16 << 20,
+        drop: bool = False,
+        *,
+        start: Start | None = None,
+        once: bool = False,
+    ) -> None:
+        super().__init__(id, pattern, max_messages, max_bytes, drop)
+        self._start = start  # where it began, until it has come level for the first time
+        self._once = once
+        self._positions = Positions()
         self._foreign: dict[tuple[str, int], int] = {}  # sections that name an epoch of their own
-        self._since = 0
+        self._since = _NOTHING_YET  # what is no newer is not for it
         self._seen = 0
-        self._more = False
+        self._freed = False  # topics may have been forgotten and come back, none knows which
 
-    @property
-    def full(self) -> bool:
-        return self.messages >= self._max_messages or self.bytes >= self._max_bytes
+    # What asks for it.
 
-    @property
-    def half_empty(self) -> bool:
-        return self.messages * 2 <= self._max_messages and self.bytes * 2 <= self._max_bytes
+    def request(self, frame_bytes: int = 1 << 20) -> Subscribe:
+        """The first time, where to start; after that what was seen, and the positions beyond.
 
-    @property
-    def position(self) -> int | None:
-        """The offset that comes next, where the pattern names one topic and the broker has answered."""
-        return self._next.get(self.pattern) if self.exact else None
-
-    def take(self, max_messages: int | None = None) -> list[Item]:
-        """What has come, in order: all of it, or whole items until there are as many messages."""
-        if max_messages is None or self.messages <= max_messages:
-            items = list(self._items)
-            self._items.clear()
-            self.messages = self.bytes = 0
-        else:
-            items = []
-            enough = self.messages - max_messages
-            while self._items and self.messages > enough:
-                items.append(self._pop())
-        self._taken += len(items)
-        if not self._items:
-            self._tail.clear()
-        return items
-
-    def _pop(self) -> Item:
-        item = self._items.popleft()
-        if isinstance(item, Gap):
-            self.messages -= 1
-        else:
-            self.messages -= len(item)
-            self.bytes -= sum(map(len, item.payloads))
-        return item
-
-    # What the session tells it.
-
-    def request(self) -> Subscribe:
-        """What asks for it. After the first time it says what was seen, so that the reply says what moved since.
-
-        Seen is the stamp of the last SUBSCRIBED or MARK, never that of a section: a client is not told when it falls
-        behind, and what is sent to one that was behind goes topic by topic, so that a section with a new stamp may
-        come before another topic's older ones. An old stamp costs nothing but a longer list: what was had since is
-        known exactly from the offsets.
+        Seen is the stamp of the last JOIN, MARK or SUBSCRIBED to stream 0, never that of a section: a client is not
+        told when it falls behind, and what is sent to one that was behind goes topic by topic, so that a section with a
+        new stamp may come before another topic's older ones. Where it has never come level, it asks for the start
+        again, except in topics that it got messages of.
         """
-        seen = None if self._epoch is None else (self._epoch, self._seen)
-        return Subscribe(self.id, self.pattern, seen)
+        request = Subscribe(self.id, self.pattern, since=self._start, once=self._once or None)
+        if self._epoch is None:
+            return request
+        positions = self._positions.newest(frame_bytes) or None
+        return replace(request, seen=(self._epoch, self._seen), positions=positions)
 
     def subscribed(self, reply: Subscribed, epoch: int) -> None:
-        """It is live from here on; what came while it was not is a gap."""
-        self.live = True
-        self._since = reply.stamp
-        self._seen = max(self._seen, reply.stamp)
-        first = self._epoch is None
-        self._epoch = epoch
-        if not first:
-            for topic, start, end in reply.moved or ():
-                self._skip(topic, start, end, DISCONNECTED)
-            self._more = bool(reply.more)
-            if self._more:
-                # Topics that were never heard of may have moved too, and nothing will show it when they speak.
-                self._add_gap(Gap(self.pattern, epoch, None, None, DISCONNECTED))
-        if self.exact and reply.offset is not None:
-            if self.pattern in self._next:
-                self._skip(self.pattern, self._next[self.pattern], reply.offset, DISCONNECTED)
-            else:
-                self._next[self.pattern] = reply.offset
+        first, self._epoch = self._epoch is None, epoch
+        if reply.stream == LIVE:
+            self._come_level(reply.stamp)
+        else:
+            self._since = _NOTHING_YET
         if first:
+            self._begin(reply)
             self.settled(None)
+        if reply.stream == LIVE and self.exact and reply.offset is not None:
+            # Nothing is missing, says the broker. Where offsets are, the topic was freed and has come back behind them.
+            self._skip(self.pattern, reply.offset, reply.offset, FREED)
 
-    def disconnected(self) -> None:
-        self.live = False
+    def _begin(self, reply: Subscribed) -> None:
+        if reply.stream != LIVE:
+            self._seen = reply.stamp
+        if self._start is not None and self._start[0] == "offset" and self._start[1] == self._epoch:
+            self._positions.recent[self.pattern] = int(self._start[2])
+
+    def joined(self, stamp: int) -> None:
+        self._come_level(stamp)
+
+    def marked(self, stamp: int) -> None:
+        if self.live:
+            self._had_everything(stamp)
+
+    def _come_level(self, stamp: int) -> None:
+        self.live = True
+        self._start = None
+        self._since = stamp
+        self._had_everything(stamp)
+
+    def _had_everything(self, stamp: int) -> None:
+        self._seen = stamp
+        self._positions.had_everything()
 
     def new_epoch(self, epoch: int) -> bool:
-        """Take the epoch of a connection. Returns whether it is another one: positions mean nothing then."""
+        """A gap of unknown size; then comes all that the new epoch holds."""
         if self._epoch is None or self._epoch == epoch:
             return False
-        self._add_gap(Gap(self.pattern, self._epoch, self.position, None, EPOCH))
-        self._epoch, self._seen = epoch, 0
-        self._next.clear()
+        position = self._positions.get(self.pattern) if self.exact else None
+        self._add_gap(Gap(self.pattern, self._epoch, position, None, EPOCH))
+        self._epoch, self._seen, self._start = epoch, 0, None
+        self._positions.clear()
         self._foreign.clear()
         return True
 
-    def marked(self, stamp: int) -> None:
-        """All up to that stamp has come."""
-        self._seen = max(self._seen, stamp)
-
-    def end(self, error: TickwireError | None = None) -> None:
-        """Nothing comes any more."""
-        if self.ended:
-            return
-        self.ended, self.live, self.error = True, False, error
-        if self._epoch is None:
-            self.settled(error)
-        self.wake()
+    # What comes.
 
     def add(self, section: Section, stamp: int) -> None:
-        """A section of stream 0. A jump in the offsets is a gap, whether it was announced or not."""
-        first = section.first
+        """A jump in the offsets is a gap, whether it was announced or not; what came already is dropped."""
+        topic, first = section.topic, section.first
         end = first + len(section.payloads)
+        if section.epoch != self._epoch:
+            if stamp > self._since:
+                self._add_foreign(section, end)
+            return
+        next = self._positions.get(topic)
         if stamp <= self._since:
             # Of before this subscription: another one of this connection still waits for it.
-            self._next[section.topic] = max(end, self._next.get(section.topic, 0))
+            self._positions.recent[topic] = max(end, next or 0)
             return
-        if section.epoch != self._epoch:
-            if not self._add_foreign(section, end):
+        if next is not None and next != first:
+            if next >= end:
                 return
+            if next > first:
+                section = section.since(next)
+            else:
+                self._skip(topic, next, first, FREED if self._freed else EVICTED)
+        self._positions.recent[topic] = end
+        self._keep(section)
+
+    def missed(self, topic: str, start: int | None, end: int | None, reason: str) -> None:
+        if end is not None:
+            self._skip(topic, start, end, reason)
+        elif reason == EPOCH:
+            self._began_in_another_epoch()
         else:
-            next = self._next.get(section.topic)
-            if next is None:
-                self._forget_some()
-            elif next != first:
-                if next >= end:
-                    return
-                if next > first:
-                    section = section.since(next)
-                else:
-                    self._skip(section.topic, next, first, DISCONNECTED if self._more else EVICTED)
-            self._next[section.topic] = end
-        if self.messages >= self._drop_messages or self.bytes >= self._drop_bytes:
-            self._add_gap(Gap(section.topic, section.epoch, section.first, end, DROPPED))
+            self._freed = self._freed or reason == FREED
+            self._add_gap(Gap(topic, self._epoch or 0, start, None, reason))
+
+    def _began_in_another_epoch(self) -> None:
+        """It asked for a position of one that is over. Elsewhere the welcome has told it already."""
+        if self._start is not None and self._start[0] == "offset":
+            _, epoch, offset = self._start
+            self._add_gap(Gap(self.pattern, int(epoch), int(offset), None, EPOCH))
+            self._start = ("earliest",)
+
+    def _skip(self, topic: str, start: int | None, end: int, reason: str) -> None:
+        """The offsets up to `end` will not come; those before the own position had come."""
+        position = self._positions.get(topic)
+        start = start if position is None else position
+        if start is not None and end <= start:
+            if position is None:
+                self._positions.recent[topic] = end
             return
-        self._items.append(section)
-        self.messages += len(section.payloads)
-        self.bytes += sum(map(len, section.payloads))
-        if self._tail:
-            self._tail.clear()
+        self._positions.recent[topic] = end
+        self._add_gap(Gap(topic, self._epoch or 0, start, end, reason))
 
-    def missed(self, topic: str, start: int, end: int, reason: str) -> None:
-        """A GAP of stream 0."""
-        self._skip(topic, start, end, reason)
-
-    def _add_foreign(self, section: Section, end: int) -> bool:
+    def _add_foreign(self, section: Section, end: int) -> None:
         key = (section.topic, section.epoch)
         next = self._foreign.get(key, section.first)
         if next > section.first:
-            return False
+            return
         if next < section.first:
             self._add_gap(Gap(section.topic, section.epoch, next, section.first, EVICTED))
         if len(self._foreign) >= MAX_POSITIONS:
             self._foreign.clear()
         self._foreign[key] = end
-        return True
-
-    def _skip(self, topic: str, start: int, end: int, reason: str) -> None:
-        """The offsets up to `end` will not come; those before the own position had come."""
-        start = self._next.get(topic, start)
-        if end <= start:
-            return
-        self._forget_some()
-        self._next[topic] = end
-        assert self._epoch is not None
-        self._add_gap(Gap(topic, self._epoch, start, end, reason))
-
-    def _add_gap(self, gap: Gap) -> None:
-        self.lost += gap.count or 0
-        at = self._tail.get(gap.topic, -1) - self._taken
-        if at >= 0:
-            last = self._items[at]
-            if isinstance(last, Gap) and _adjacent(last, gap):
-                self._items[at] = Gap(gap.topic, gap.epoch, last.start, gap.end, gap.reason)
-                return
-        self._tail[gap.topic] = self._taken + len(self._items)
-        self._items.append(gap)
-        self.messages += 1
-
-    def _forget_some(self) -> None:
-        if len(self._next) >= MAX_POSITIONS:
-            for topic in list(self._next)[: MAX_POSITIONS // 2]:
-                del self._next[topic]
-
-
-def _adjacent(last: Gap, gap: Gap) -> bool:
-    return last.reason == gap.reason and last.epoch == gap.epoch and last.end is not None and last.end == gap.start
-
-
-def _nothing() -> None:
-    pass
-
-
-def _nothing_about(error: TickwireError | None) -> None:
-    pass
+        self._keep(section)

@@ -8,7 +8,15 @@ from tickwire.wire import limits as protocol
 class Limits:
     """The limits of the last welcome; before the first one, those of a broker with nothing configured."""
 
-    __slots__ = ("beat_ms", "deadline_ms", "frame_bytes", "frame_messages", "payload_bytes")
+    __slots__ = (
+        "beat_ms",
+        "deadline_ms",
+        "frame_bytes",
+        "frame_messages",
+        "identity_frames",
+        "identity_seconds",
+        "payload_bytes",
+    )
 
     def __init__(self, said: dict[str, int] | None = None) -> None:
         said = said or {}
@@ -17,6 +25,10 @@ class Limits:
         self.frame_messages = _said(said, "frame_messages", protocol.FRAME_MESSAGES)
         self.beat_ms = _said(said, "beat_ms", 20_000)
         self.deadline_ms = _said(said, "deadline_ms", 50_000)
+        # How long, and how many of a publisher's frames, are remembered by their sequences. A broker that does not say
+        # so remembers none, and what was sent to it is not sent again.
+        self.identity_seconds = _said(said, "identity_seconds", 0)
+        self.identity_frames = _said(said, "identity_frames", 4_096)
 
 
 def _said(said: dict[str, int], name: str, default: int) -> int:

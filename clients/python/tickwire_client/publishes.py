@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
-from tickwire.wire import topics
 from tickwire.wire.encode import encode_runs
-from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
-from tickwire.wire.limits import MAX_INT, MSGPACK
+from tickwire.wire.limits import MSGPACK
 
-from .errors import Refused, TickwireError
+from .errors import TickwireError
 from .limits import Limits
 from .messages import Receipt
 
@@ -135,19 +132,34 @@ class Entry:
 
 
 class Errand:
-    """Messages that share a PUBLISH frame which asks for an acknowledgment."""
+    """Messages that share a PUBLISH frame which asks for an acknowledgment.
+
+    Sent again over another connection it is the same frame, by its sequence, so that it is not stored twice.
+    """
 
     def __init__(self, entries: list[Entry]) -> None:
         self.entries = entries
-        self.sent = False
+        self.sent = self.retried = False
+        self.sent_at = 0.0  # the first time
+        self.behind = 0  # how many frames that nobody is told of were sent before it
+        self.sequence: int | None = None
         self._runs: list[list[Entry]] = []
 
     @property
     def wanted(self) -> bool:
         return any(entry.wanted for entry in self.entries)
 
-    def encode(self, id: int) -> bytes:
-        self.sent = True
+    def encode(self, id: int, sequence: int | None = None) -> bytes:
+        """Its frame. The sequence counts the first time only."""
+        if self.sent:
+            self.retried = True
+        else:
+            self.sent, self.sequence = True, sequence
+            self._build_runs()
+        retry = True if self.retried and self.sequence is not None else None
+        return encode_runs(id, [elements_of(run) for run in self._runs], self.sequence, retry)
+
+    def _build_runs(self) -> None:
         latest: dict[str, list[Entry]] = {}
         for entry in self.entries:
             entry.sent = True
@@ -156,7 +168,6 @@ class Errand:
                 run = latest[entry.topic] = []
                 self._runs.append(run)
             run.append(entry)
-        return encode_runs(id, [_elements(run) for run in self._runs])
 
     def acknowledged(self, epoch: int, offsets: Sequence[int]) -> None:
         """Each run got its first offset. Raises ValueError where there are more or fewer of them than runs."""
@@ -169,7 +180,7 @@ class Errand:
             entry.settle(error)
 
 
-def _elements(run: list[Entry]) -> list[Any]:
+def elements_of(run: list[Entry]) -> list[Any]:
     payloads = [entry.payload for entry in run]
     first = run[0]
     return [first.topic, payloads] if first.format == MSGPACK else [first.topic, payloads, {"format": first.format}]
@@ -180,7 +191,12 @@ class Whole(Errand):
 
     def __init__(self, entries: list[Entry], done: Callable[[TickwireError | None], None]) -> None:
         super().__init__(entries)
+        self.losses = 0  # of connections, that callers of a barrier had been told of when this one was given
         self.done: Callable[[TickwireError | None], None] | None = done
+
+    @property
+    def is_barrier(self) -> bool:
+        return not self.entries
 
     @property
     def wanted(self) -> bool:
@@ -202,62 +218,3 @@ class Whole(Errand):
         done, self.done = self.done, None
         if done is not None:
             done(error)
-
-
-def check_topic(topic: str) -> None:
-    """Raise Refused unless a client may publish to this topic."""
-    try:
-        _check_topic(topic)
-    except TypeError:
-        raise TypeError(f"a topic is a str such as 'prices.AAPL', not {type(topic).__name__}") from None
-
-
-@lru_cache(maxsize=1 << 16)
-def _check_topic(topic: str) -> None:
-    if not isinstance(topic, str):
-        raise TypeError
-    topics.check_topic(topic)
-    if topics.is_reserved(topic):
-        raise Refused("reserved_topic", f"topic {topic!r} starts with '$': it belongs to the broker")
-
-
-def check_pattern(pattern: str) -> None:
-    """Raise Refused unless a client may subscribe to this pattern."""
-    if not isinstance(pattern, str):
-        text = f"a pattern is a str such as 'prices.AAPL' or 'prices.*', not {type(pattern).__name__}"
-        raise TypeError(text)
-    topics.check_pattern(pattern)
-
-
-def check_message(topic: str, payload: bytes, format: int, limits: Limits) -> None:
-    """Raise Refused where the broker takes no such topic, or no payload as large as this."""
-    _check_payload(payload, limits)
-    check_topic(topic)
-    if len(payload) + MESSAGE_BYTES + RUN_BYTES > limits.frame_bytes:
-        size = len(encode_runs(MAX_INT, [_elements([Entry(topic, payload, format)])]))
-        if size > limits.frame_bytes:
-            raise PayloadTooLarge(len(payload), limits.frame_bytes - (size - len(payload)))
-
-
-def _check_payload(payload: bytes, limits: Limits) -> None:
-    if len(payload) > limits.payload_bytes:
-        raise PayloadTooLarge(len(payload), limits.payload_bytes)
-
-
-def too_large_now(size: int, limits: Limits) -> Refused:
-    """What becomes of a frame that this broker does not take, though the one before it did."""
-    text = f"a frame of {size} bytes exceeds the limit frame_bytes of {limits.frame_bytes}"
-    return Refused("frame_too_large", text, {"size": size, "limit": limits.frame_bytes})
-
-
-def check_batch(entries: list[Entry], limits: Limits) -> None:
-    """Raise Refused, with the limit's name, where these are more than one frame holds."""
-    if len(entries) > limits.frame_messages:
-        raise TooManyMessages(len(entries), limits.frame_messages)
-    for entry in entries:
-        _check_payload(entry.payload, limits)
-    size = sum(len(entry.payload) + MESSAGE_BYTES for entry in entries)
-    size += RUN_BYTES * len({entry.topic for entry in entries})
-    if size > limits.frame_bytes:
-        text = f"batch of about {size} bytes exceeds the limit frame_bytes of {limits.frame_bytes}"
-        raise Refused("frame_too_large", text, {"size": size, "limit": limits.frame_bytes})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tickwire.wire.topics import matcher
 
-from .feed import Feed
+from .buffer import Buffer
 
 _CACHED_TOPICS = 1 << 17
 
@@ -13,11 +13,11 @@ class Routes:
     """The live subscriptions, and for each topic heard of the tuple of those that match it."""
 
     def __init__(self) -> None:
-        self._exact: dict[str, list[Feed]] = {}
-        self._patterns: list[Feed] = []
-        self._cached: dict[str, tuple[Feed, ...]] = {}
+        self._exact: dict[str, list[Buffer]] = {}
+        self._patterns: list[Buffer] = []
+        self._cached: dict[str, tuple[Buffer, ...]] = {}
 
-    def of(self, topic: str) -> tuple[Feed, ...]:
+    def of(self, topic: str) -> tuple[Buffer, ...]:
         feeds = self._cached.get(topic)
         if feeds is None:
             if len(self._cached) >= _CACHED_TOPICS:
@@ -26,7 +26,7 @@ class Routes:
             feeds = self._cached[topic] = (*self._exact.get(topic, ()), *matching)
         return feeds
 
-    def add(self, feed: Feed) -> None:
+    def add(self, feed: Buffer) -> None:
         self.remove(feed)
         if feed.exact:
             self._exact.setdefault(feed.pattern, []).append(feed)
@@ -34,7 +34,7 @@ class Routes:
             self._patterns.append(feed)
         self._forget(feed)
 
-    def remove(self, feed: Feed) -> None:
+    def remove(self, feed: Buffer) -> None:
         feeds = self._exact.get(feed.pattern, []) if feed.exact else self._patterns
         if feed in feeds:
             feeds.remove(feed)
@@ -47,7 +47,7 @@ class Routes:
         self._patterns.clear()
         self._cached.clear()
 
-    def _forget(self, feed: Feed) -> None:
+    def _forget(self, feed: Buffer) -> None:
         if feed.exact:
             self._cached.pop(feed.pattern, None)
         else:

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Generic, TypeVar, cast
 
+from .buffer import Buffer, Item
 from .connection import Connection
-from .feed import Feed, Item
 from .messages import Gap, Message
 from .session import Session
 
@@ -37,7 +37,7 @@ class Subscription(Generic[T]):
     """
 
     def __init__(
-        self, feed: Feed, session: Session, connection: Connection, *, waits: bool, gaps: bool, on_gap: OnGap | None
+        self, feed: Buffer, session: Session, connection: Connection, *, waits: bool, gaps: bool, on_gap: OnGap | None
     ) -> None:
         self._feed, self._session, self._connection = feed, session, connection
         self._waits, self._gaps, self._on_gap = waits, gaps, on_gap
@@ -64,12 +64,16 @@ class Subscription(Generic[T]):
 
     async def close(self) -> None:
         """Want no more of it. What was not handed out is dropped."""
+        self.drop()
+
+    def drop(self) -> None:
+        """Close it. There is nothing to wait for."""
         if not self._closed:
             self._closed = True
             self._items.clear()
             self._messages = iter(())
             self._session.unsubscribe(self._feed)
-            self._connection.release(self._feed)
+            self._connection.brake.release(self._feed)
             self._connection.send_soon()
 
     async def __aenter__(self) -> Subscription[T]:
@@ -131,7 +135,7 @@ class Subscription(Generic[T]):
             feed = self._feed
             self._items.extend(feed.take(BATCH_MESSAGES))
             if feed.half_empty:
-                self._connection.release(feed)
+                self._connection.brake.release(feed)
             if not self._items:
                 if feed.ended:
                     raise feed.error or StopAsyncIteration
@@ -150,7 +154,7 @@ class Subscription(Generic[T]):
     def _wake(self) -> None:
         self._news.set()
         if self._waits and self._feed.full and not self._closed:
-            self._connection.hold(self._feed)
+            self._connection.brake.hold(self._feed)
 
 
 class Batches(Generic[T]):

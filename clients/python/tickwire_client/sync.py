@@ -13,29 +13,25 @@ loop's. One client may be used by several threads, one subscription by one.
 from __future__ import annotations
 
 import contextlib
-import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from . import client as aio
 from .batch import MISSING, encoded
 from .batch import Batch as AsyncBatch
-from .client import BUFFERED_BYTES, OnFull
+from .client import BUFFERED_BYTES
 from .connection import OnState
 from .errors import BufferFull, ConnectionLost, Refused
 from .loop_thread import CLOSED, LoopThread
-from .messages import Gap, Message, Receipt
+from .messages import Receipt
 from .publishes import MESSAGE_BYTES, Entry
-from .subscription import GAP_WARNING
-from .subscription import Subscription as AsyncSubscription
+from .sync_consumer import Consumer, Delivered
+from .sync_reading import Reading
+from .sync_subscription import History, Subscription
 
-log = logging.getLogger("tickwire_client")
-
-OnGap = Callable[[Gap], object]
-R = TypeVar("R")
-T = TypeVar("T", bound=Message | Gap)
+__all__ = ["Batch", "Client", "Consumer", "Delivered", "History", "Subscription", "connect"]
 
 
 def connect(
@@ -43,6 +39,7 @@ def connect(
     *,
     token: str | None = None,
     name: str | None = None,
+    publisher: str | None = None,
     compress: bool = True,
     timeout: float = 30.0,
     reconnect: bool = True,
@@ -56,6 +53,7 @@ def connect(
             url,
             token=token,
             name=name,
+            publisher=publisher,
             compress=compress,
             timeout=timeout,
             reconnect=reconnect,
@@ -71,7 +69,7 @@ def connect(
         raise
 
 
-class Client:
+class Client(Reading):
     """A client whose calls wait. Made by `connect`."""
 
     def __init__(self, loop: LoopThread, client: aio.Client) -> None:
@@ -87,6 +85,11 @@ class Client:
     @property
     def state(self) -> str:
         return self._client.state
+
+    @property
+    def epoch(self) -> int | None:
+        """That of the broker's offsets now, as in `Position(topic, client.epoch, offset)`."""
+        return self._client.epoch
 
     def publish(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> Receipt:
         """Publish and wait for the broker's acknowledgment. Raises Refused, ConnectionLost or OutcomeUnknown."""
@@ -127,49 +130,6 @@ class Client:
         """Send what is buffered and wait until the broker has acted on all of it."""
         self._loop.run(self._client.flush())
 
-    @overload
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        gaps: Literal[False] = False,
-        on_gap: OnGap | None = None,
-        on_full: OnFull = "wait",
-        max_buffered: int = 65_536,
-        max_buffered_bytes: int = 16 << 20,
-    ) -> Subscription[Message]: ...
-
-    @overload
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        gaps: Literal[True],
-        on_gap: OnGap | None = None,
-        on_full: OnFull = "wait",
-        max_buffered: int = 65_536,
-        max_buffered_bytes: int = 16 << 20,
-    ) -> Subscription[Message | Gap]: ...
-
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        gaps: bool = False,
-        on_gap: OnGap | None = None,
-        on_full: OnFull = "wait",
-        max_buffered: int = 65_536,
-        max_buffered_bytes: int = 16 << 20,
-    ) -> Any:
-        """The messages of all topics that match, from now on. What is said of the other client's holds here."""
-
-        async def open() -> AsyncSubscription[Message | Gap]:
-            return await self._client.subscribe(
-                pattern, gaps=True, on_full=on_full, max_buffered=max_buffered, max_buffered_bytes=max_buffered_bytes
-            )
-
-        return Subscription[Any](self._loop, self._loop.run(open()), gaps, on_gap)
-
     def close(self, *, timeout: float = 5.0) -> None:
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
         try:
@@ -183,88 +143,6 @@ class Client:
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-class Subscription(Generic[T]):
-    """`for message in subscription`, or `for messages in subscription.batches()`."""
-
-    def __init__(
-        self, loop: LoopThread, subscription: AsyncSubscription[Message | Gap], gaps: bool, on_gap: OnGap | None
-    ) -> None:
-        self._loop, self._subscription = loop, subscription
-        self._gaps, self._on_gap = gaps, on_gap
-        self._items: deque[Message | Gap] = deque()
-        self._warned = False
-
-    def __repr__(self) -> str:
-        return repr(self._subscription)
-
-    @property
-    def pattern(self) -> str:
-        return self._subscription.pattern
-
-    @property
-    def lost(self) -> int:
-        """How many messages are known to be missing."""
-        return self._subscription.lost
-
-    def __iter__(self) -> Iterator[T]:
-        return self
-
-    def __next__(self) -> T:
-        while True:
-            if not self._items:
-                self._fetch()
-            item = self._items.popleft()
-            if self._gaps or not isinstance(item, Gap):
-                return cast(T, item)
-            self._tell(item)
-
-    def batches(self) -> Iterator[list[T]]:
-        """Lists of messages, never empty, as many at a time as there are: the fast way."""
-        while True:
-            try:
-                first = next(self)
-            except StopIteration:
-                return
-            batch = [first]
-            while self._items and (self._gaps or not isinstance(self._items[0], Gap)):
-                batch.append(cast(T, self._items.popleft()))
-            yield batch
-
-    def close(self) -> None:
-        """Want no more of it. What was not handed out is dropped."""
-        self._items.clear()
-        with contextlib.suppress(ConnectionLost):  # the client is closed, and the subscription with it
-            self._loop.run(self._subscription.close())
-
-    def __enter__(self) -> Subscription[T]:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def _fetch(self) -> None:
-        async def fetch() -> list[Message | Gap]:
-            try:
-                return await self._subscription.next_batch()
-            except StopAsyncIteration:
-                return []
-
-        try:
-            self._items.extend(self._loop.run(fetch()))
-        except ConnectionLost:
-            if self._loop.running:
-                raise
-        if not self._items:
-            raise StopIteration
-
-    def _tell(self, gap: Gap) -> None:
-        if self._on_gap is not None:
-            self._on_gap(gap)
-        elif not self._warned:
-            self._warned = True
-            log.warning(GAP_WARNING, self.pattern, gap)
 
 
 class Batch(AsyncBatch):

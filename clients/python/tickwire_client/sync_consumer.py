@@ -1,0 +1,64 @@
+"""A place in a consumer group as a script has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .consumer import Consumer as AsyncConsumer
+from .loop_thread import LoopThread
+from .sync_subscription import OnGap, Subscription
+from .work import Handed, Handout
+
+
+class Consumer(Subscription["Delivered"]):
+    """`for message in consumer: ...; message.ack()`, or lists of them from `consumer.batches()`."""
+
+    def __init__(self, loop: LoopThread, consumer: AsyncConsumer, on_gap: OnGap | None) -> None:
+        super().__init__(loop, consumer, False, on_gap)
+        self._consumer = consumer
+
+    @property
+    def group(self) -> str:
+        return self._consumer.group
+
+    @property
+    def stale_acks(self) -> int:
+        """How many acknowledgments came after the connection that had brought the message: it comes again."""
+        return self._consumer.stale_acks
+
+    def ack(self, messages: Iterable[Delivered]) -> None:
+        """These are done: `message.ack()` for many at a time. Raises ConnectionLost where the client is closed."""
+        done = list(messages)
+        self._loop.call(lambda: self._consumer._work.ack(done))
+
+    def nack(self, message: Delivered, delay: float) -> None:
+        """Give it back."""
+
+        async def nack() -> None:
+            self._consumer._work.nack(message, delay)
+
+        self._loop.run(nack())
+
+    def _fetch(self) -> None:
+        super()._fetch()
+        for at, item in enumerate(self._items):
+            if isinstance(item, Handout) and not isinstance(item, Delivered):
+                self._items[at] = Delivered(item.handed, item._index, self)
+
+
+class Delivered(Handout):
+    """A message that was handed to a consumer, which says when it is done with it."""
+
+    __slots__ = ("_consumer",)
+
+    def __init__(self, section: Handed, index: int, consumer: Consumer) -> None:
+        super().__init__(section, index)
+        self._consumer = consumer
+
+    def ack(self) -> None:
+        """It is done: nobody of the group gets it again. Returns when that is on its way."""
+        self._consumer.ack((self,))
+
+    def nack(self, delay: float = 0.0) -> None:
+        """Give it back, to be handed out again after so many seconds, perhaps to another member of the group."""
+        self._consumer.nack(self, delay)

@@ -1,0 +1,193 @@
+"""What a group's members share: each message goes to one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+from tickwire.wire.codes import EPOCH
+from tickwire.wire.encode import encode
+from tickwire.wire.messages import Consume, Consumed, Returned, Subscribe, Subscribed
+
+from .buffer import Buffer
+from .checks import check_name
+from .messages import Gap, Message, Section
+from .ranges import Ranges
+
+
+class Share(Buffer):
+    """A member of a live queue group. A message is settled when it is sent: what the connection loses, nobody gets."""
+
+    def __init__(self, id: int, pattern: str, group: str, max_messages: int, max_bytes: int, drop: bool) -> None:
+        super().__init__(id, pattern, max_messages, max_bytes, drop)
+        self.group = group
+
+    def request(self, frame_bytes: int = 1 << 20) -> Subscribe | Consume:
+        return Subscribe(self.id, self.pattern, group=self.group)
+
+    def subscribed(self, reply: Subscribed, epoch: int) -> None:
+        first, self._epoch, self.live = self._epoch is None, epoch, True
+        if first:
+            self.settled(None)
+
+    def new_epoch(self, epoch: int) -> bool:
+        if self._epoch is None or self._epoch == epoch:
+            return False
+        self._add_gap(Gap(self.pattern, self._epoch, None, None, EPOCH))
+        self._epoch = epoch
+        return True
+
+    def add(self, section: Section, stamp: int) -> None:
+        self._keep(section)
+
+    def missed(self, topic: str, start: int | None, end: int | None, reason: str) -> None:
+        self._add_gap(Gap(topic, self._epoch or 0, start, end, reason))
+
+    def joined(self, stamp: int) -> None:
+        """It stays on its own stream."""
+
+    def marked(self, stamp: int) -> None:
+        """It has no position to note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms a consumer works. `ack_timeout` in seconds."""
+
+    group: str
+    max_unacked: int
+    ack_timeout: float
+    attempts: int
+
+
+def terms_of(group: str, max_unacked: int, ack_timeout: float, attempts: int) -> Terms:
+    """Raises ValueError where one of them cannot be."""
+    check_name(group, "group")
+    for name, value in (("max_unacked", max_unacked), ("ack_timeout", ack_timeout), ("attempts", attempts)):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1 << 31:
+            raise ValueError(f"{name} must be a number above 0, not {value!r}")
+    return Terms(group, int(max_unacked), ack_timeout, int(attempts))
+
+
+class Work(Share):
+    """A member of a consumer group. What was handed to it is the group's until it is acknowledged.
+
+    Acknowledgments wait here until the next frames leave, and become ranges. Those of messages that an earlier
+    connection brought are worth nothing, for the broker has given these to another: they are counted and dropped.
+    """
+
+    def __init__(self, id: int, pattern: str, terms: Terms, max_bytes: int) -> None:
+        super().__init__(id, pattern, terms.group, max(terms.max_unacked, 1 << 16), max_bytes, drop=False)
+        self._drop_messages = self._drop_bytes = 1 << 62  # the window of unacknowledged messages is the bound
+        self.stale_acks = 0
+        self.answer_soon: Callable[[Work], None] = _nothing
+        self.connection = 0  # counts them: which one brought a message
+        self._terms = terms
+        self._consumed = Ranges()
+        self._returned: dict[int, Ranges] = {}  # by the delay, in ms
+
+    def request(self, frame_bytes: int = 1 << 20) -> Consume:
+        terms = self._terms
+        timeout_ms = max(1, round(terms.ack_timeout * 1000))
+        return Consume(self.id, self.pattern, terms.group, terms.max_unacked, timeout_ms, terms.attempts)
+
+    def disconnected(self) -> None:
+        """What was not handed out yet comes again, to whomever; the gaps were said to this one only."""
+        super().disconnected()
+        self.connection += 1
+        gaps = [item for item in self.take() if isinstance(item, Gap)]
+        for gap in gaps:
+            self.lost -= gap.count or 0
+            self._add_gap(gap)
+        self.stale_acks += sum(ranges.count for ranges in (self._consumed, *self._returned.values()))
+        self._consumed, self._returned = Ranges(), {}
+
+    def add(self, section: Section, stamp: int) -> None:
+        self._keep(Handed(section, self))
+
+    # What the application does with them.
+
+    def ack(self, messages: Sequence[Handout]) -> None:
+        """These are done."""
+        for message in messages:
+            if self._is_fresh(message):
+                self._consumed.add(message.topic, message.offset)
+        self.answer_soon(self)
+
+    def nack(self, message: Handout, delay: float) -> None:
+        """Have it handed out again, after so many seconds."""
+        if not 0.0 <= delay <= 1e9:
+            raise ValueError(f"delay is a number of seconds from 0 on, not {delay!r}")
+        if self._is_fresh(message):
+            self._returned.setdefault(round(delay * 1000), Ranges()).add(message.topic, message.offset)
+        self.answer_soon(self)
+
+    def answers(self) -> Iterator[bytes]:
+        """The frames that say what was done."""
+        consumed, self._consumed = self._consumed, Ranges()
+        returned, self._returned = self._returned, {}
+        for part in consumed.parts():
+            yield encode(Consumed(self.id, part))
+        for delay_ms, ranges in returned.items():
+            for part in ranges.parts():
+                yield encode(Returned(self.id, part, delay_ms or None))
+
+    def _is_fresh(self, message: Handout) -> bool:
+        section = message.handed
+        if section.connection == self.connection and not self.ended:
+            return True
+        self.stale_acks += 1
+        return False
+
+
+class Handed(Section):
+    """A section of a consumer: it knows whose, and which connection brought it."""
+
+    __slots__ = ("connection", "work")
+
+    def __init__(self, section: Section, work: Work) -> None:
+        super().__init__(
+            *(section.topic, section.epoch, section.first, section.time_us, section.payloads, section.format),
+            section.attempt,
+        )
+        self.work, self.connection = work, work.connection
+
+    def messages(self) -> Sequence[Delivered]:
+        return list(map(Delivered, repeat(self), range(len(self.payloads))))
+
+
+class Handout(Message):
+    """A message of such a section."""
+
+    __slots__ = ()
+
+    @property
+    def handed(self) -> Handed:
+        assert isinstance(self._section, Handed)
+        return self._section
+
+
+class Delivered(Handout):
+    """A message that was handed to a consumer, which says when it is done with it."""
+
+    __slots__ = ()
+
+    async def ack(self) -> None:
+        """It is done: nobody of the group gets it again.
+
+        Returns when that is on its way, with the others of this turn of the loop; `await client.flush()` waits until
+        the broker has noted it. Where the connection goes first, the message is handed out once more.
+        """
+        self.handed.work.ack((self,))
+
+    async def nack(self, delay: float = 0.0) -> None:
+        """Give it back, to be handed out again after so many seconds, perhaps to another member of the group.
+
+        After the last of the consumer's attempts it goes to the topic `$dead.<group>` instead.
+        """
+        self.handed.work.nack(self, delay)
+
+
+def _nothing(work: Work) -> None:
+    pass

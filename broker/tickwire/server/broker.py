@@ -14,19 +14,19 @@ from aiohttp import web
 from tickwire import __version__
 from tickwire.core.engine import Engine
 from tickwire.core.errors import Goodbye
-from tickwire.core.limits import Limits
 from tickwire.fanout.frame import Deflater
-from tickwire.store.memory import MemoryStore
 from tickwire.wire.limits import SUBPROTOCOL
 
 from . import logs
 from .addresses import ConnectionCap, key_of
+from .configured import limits_of, store_of
 from .connection import CLOSE_TIMEOUT, Connection, Socket
 from .heartbeat import Heartbeat
 from .listener import Listener
-from .metrics import EngineCollector, exposition
+from .metrics import BrokerCollector, exposition
 from .pump import Pump
 from .settings import Settings
+from .storage import OK
 
 log = logs.logger("tickwire.broker")
 
@@ -35,22 +35,24 @@ class Broker:
     """A message broker. `mount` it into an application, use it as a server for a while with `serving`, or `run` it."""
 
     def __init__(self, settings: Settings | None = None) -> None:
-        self.settings = settings = settings or Settings()
-        deflater = None
-        if settings.compression:
-            deflater = Deflater(settings.deflate_level, settings.deflate_window, settings.deflate_from)
-        self.engine = Engine(_limits(settings), MemoryStore(), deflater)
+        self.settings = settings or Settings()
         self.refused_connections = 0
-        self._cap = ConnectionCap(settings.connections_per_ip)
+        self.failed = False  # the disk did, and the settings say that this is the end
+        self._cap = ConnectionCap(self.settings.connections_per_ip)
         self._connections: dict[Connection, None] = {}
         self._ids = count(1)
         self._pump: Pump | None = None
         self._heartbeat: Heartbeat | None = None
         self._stopping = False
+        self._stop_running = asyncio.Event()
         self._one_left = asyncio.Event()
-        self._exposition = exposition(
-            EngineCollector(self.engine, lambda: len(self._connections), lambda: self.refused_connections)
-        )
+
+    @property
+    def engine(self) -> Engine:
+        """What does the work, from the start on."""
+        if self._pump is None:
+            raise RuntimeError("this Broker has not been started")
+        return self._pump.engine
 
     def mount(self, app: web.Application, path: str | None = None) -> None:
         """Serve the WebSocket on a path of an application, for as long as that runs."""
@@ -61,7 +63,10 @@ class Broker:
 
     @contextlib.asynccontextmanager
     async def serving(self, host: str | None = None, port: int | None = None) -> AsyncIterator[str]:
-        """Listen while the block runs; gives the URL. Port 0 picks a free one."""
+        """Listen while the block runs; gives the URL. Port 0 picks a free one.
+
+        Raises StoreError where the directory of the settings cannot be used, and OSError for a bad address.
+        """
         settings = self.settings
         listener = Listener(self._application(), settings)
         await listener.start(settings.host if host is None else host, settings.port if port is None else port)
@@ -71,8 +76,8 @@ class Broker:
             await listener.stop()
 
     async def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
-        """Serve until SIGTERM or SIGINT, then say goodbye, drain and return. Raises OSError for a bad address."""
-        stop = asyncio.Event()
+        """Serve until SIGTERM or SIGINT, then say goodbye, drain and return. Raises what `serving` raises."""
+        stop = self._stop_running
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
@@ -95,14 +100,21 @@ class Broker:
     async def _start(self, app: web.Application) -> None:
         if self._pump is not None:
             raise RuntimeError("this Broker has been started already; make a new one for each application")
-        self._pump = Pump(self.engine)
+        settings = self.settings
+        deflater = None
+        if settings.compression:
+            deflater = Deflater(settings.deflate_level, settings.deflate_window, settings.deflate_from)
+        limits = limits_of(settings)
+        self._pump = Pump(Engine(limits, store_of(settings), deflater), limits.policies)
+        if self._pump.storage is not None:
+            self._pump.storage.on_failure = self._store_failed
         self._heartbeat = Heartbeat(self._pump, self.settings, self._connections)
 
     async def _say_goodbye(self, app: web.Application) -> None:
         """Tell everyone to come back later, and wait until they have read it."""
         self._stopping = True
         if self._pump is not None:
-            self._pump.flush()
+            await self._pump.settle(self.settings.drain_timeout)
         goodbye = Goodbye("going_away", "the broker is stopping", int(self.settings.retry_after * 1000))
         for connection in list(self._connections):
             connection.dismiss(goodbye)
@@ -119,7 +131,13 @@ class Broker:
         if self._heartbeat is not None:
             self._heartbeat.stop()
         if self._pump is not None:
-            self._pump.stop()
+            await self._pump.stop()
+
+    def _store_failed(self) -> None:
+        """Those who read are served as long as the process lives, unless it is told not to."""
+        if self.settings.exit_on_store_failure:
+            self.failed = True
+            self._stop_running.set()
 
     # The life of a connection.
 
@@ -169,18 +187,17 @@ class Broker:
     # What is asked over plain HTTP.
 
     async def _health(self, request: web.Request) -> web.Response:
-        status = "stopping" if self._stopping else "ok"
+        storage = self._pump.storage if self._pump is not None else None
+        status = "stopping" if self._stopping else storage.status if storage is not None else OK
         facts = {"status": status, "version": __version__, "connections": len(self._connections)}
-        return web.json_response(facts, status=503 if self._stopping else 200)
+        return web.json_response(facts, status=200 if status == OK else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         if not self.settings.metrics_public and not _is_loopback(request.remote):
             return web.Response(status=403, text="/metrics answers to loopback only; metrics_public opens it\n")
-        return web.Response(body=self._exposition(), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(**{name: getattr(settings, name) for name in Limits.__dataclass_fields__})
+        assert self._pump is not None
+        collector = BrokerCollector(self._pump, self.settings.data, len(self._connections), self.refused_connections)
+        return web.Response(body=exposition(collector), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 
 def _offers_subprotocol(request: web.Request) -> bool:

@@ -37,6 +37,7 @@ class Heartbeat:
         self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
         now = self._pump.now()
         self._pump.engine.tick(now)
+        self._pump.look_after()  # consumers' timeouts and delays come due though nobody publishes
         beat = self._beat()
         for connection in self._connections:
             goodbye = self._given_up(connection, now)

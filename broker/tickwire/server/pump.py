@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import Protocol
 
 from tickwire.core.engine import Engine
+from tickwire.core.policy import Policies
+
+from .storage import Storage
 
 POLL = 0.005  # seconds between looks at peers that are behind
+_SLOW_POLL = 0.05  # where only the clock can bring something: the timeouts and delays of consumers
 _BUSY = 4  # the loop is idle when nothing was flushed for that many times as long as the last flush took
 
 
@@ -21,14 +26,18 @@ class Waiter(Protocol):
 class Pump:
     """Runs the engine on the event loop. `wake` it after whatever may have made the engine due."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, policies: Policies | None = None) -> None:
         self.engine = engine
         self.waiting: dict[Waiter, None] = {}
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
+        self.storage: Storage | None = None
+        if engine.store.durable:
+            self.storage = Storage(engine, policies or Policies(), self.flush, self._look_soon)
         self._scheduled = False
         self._flushed_at, self._took = self.now(), 0.0
-        self._polling: asyncio.TimerHandle | None = None
+        self._polling: asyncio.Handle | None = None
+        self._looking = False  # in the next turn, not only at the next poll
 
     def wake(self) -> None:
         """Flush two turns from now: the second lets the rest of a burst arrive, and costs a microsecond when idle."""
@@ -44,19 +53,36 @@ class Pump:
         self.engine.flush(began, time.time_ns() // 1000, self._idle(began))
         self._flushed_at = self.now()
         self._took = self._flushed_at - began
-        if self.waiting or self.engine.catch_up.behind:
+        if self.storage is not None:
+            self.storage.serve()
+        if self.waiting or self.engine.restless:
+            if self.engine.catch_up.trailing and self.engine.catch_up.wrote:
+                self._look_soon()
             self.look_after()
 
     def look_after(self) -> None:
         """Let those go on who waited, and come back every few milliseconds while anybody is waiting or behind."""
         for waiter in list(self.waiting):
             waiter.resume()
-        if self._polling is None and (self.waiting or self.engine.catch_up.behind):
-            self._polling = self._loop.call_later(POLL, self._poll)
+        if self._polling is None and (self.waiting or self.engine.restless):
+            self._polling = self._loop.call_later(self._pause(), self._poll)
 
-    def stop(self) -> None:
+    async def settle(self, timeout: float) -> None:
+        """Flush, and wait for the disk, so that who published up to now gets the acknowledgment."""
+        self.flush()
+        with contextlib.suppress(asyncio.TimeoutError):
+            async with asyncio.timeout(timeout):
+                for _ in range(2):  # the commit that is under way, and the one with what waits for it
+                    if self.storage is not None and self.storage.committing:
+                        await self.storage.next_commit()
+
+    async def stop(self) -> None:
+        """Store what is pending, and let go of the store."""
         if self._polling is not None:
             self._polling.cancel()
+        if self.storage is not None:
+            self.flush()
+            await self.storage.close()
 
     def _next_turn(self) -> None:
         self._loop.call_soon(self._flush)
@@ -67,8 +93,32 @@ class Pump:
 
     def _poll(self) -> None:
         self._polling = None
-        self.engine.sweep(self._idle(self.now()))
+        self._sweep()
+
+    def _look_soon(self) -> None:
+        """In the next turn: others get theirs between two sweeps of somebody who reads as fast as it is sent."""
+        if not self._looking:
+            self._looking = True
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        self._looking = False
+        self._sweep()
+
+    def _sweep(self) -> None:
+        now = self.now()
+        wrote = self.engine.sweep(self._idle(now), now)
+        if self.storage is not None:
+            self.storage.serve()
+        if self.engine.due:
+            self.wake()
+        if wrote:
+            self._look_soon()
         self.look_after()
+
+    def _pause(self) -> float:
+        catch_up = self.engine.catch_up
+        return POLL if self.waiting or catch_up.behind or catch_up.trailing else _SLOW_POLL
 
     def _idle(self, now: float) -> bool:
         return now - self._flushed_at > _BUSY * self._took

@@ -6,7 +6,8 @@ import math
 import re
 
 _SIZES = {"": 1, "b": 1, "kb": 1000, "mb": 1000**2, "gb": 1000**3, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
-_DURATIONS = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SIZES |= {"tb": 1000**4, "tib": 1 << 40}
+_DURATIONS = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 _WRITTEN = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
 
 
@@ -27,7 +28,7 @@ def parse_duration(text: str) -> float:
 
 def show_size(size: int) -> str:
     """The size in the largest binary unit that it is a whole number of."""
-    for unit in ("GiB", "MiB", "KiB"):
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
         if size and size % _SIZES[unit.lower()] == 0:
             return f"{size // _SIZES[unit.lower()]} {unit}"
     return f"{size:_}"

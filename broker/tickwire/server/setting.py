@@ -9,8 +9,8 @@ from typing import Any
 
 from .quantity import parse_duration, parse_size, show_duration, show_size
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-BYTES, SECONDS = "bytes", "seconds"
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+BYTES, SECONDS, DIRECTORY = "bytes", "seconds", "directory"
 PREFIX = "TICKWIRE_"
 
 _TRUTH = {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}
@@ -46,7 +46,8 @@ class Setting:
         """What stands for the value in `--help`."""
         if self.choices:
             return "|".join(self.choices)
-        return "TEXT" if isinstance(self.default, str) else {BYTES: "SIZE", SECONDS: "DURATION"}.get(self.unit, "N")
+        named = {BYTES: "SIZE", SECONDS: "DURATION", DIRECTORY: "DIR"}
+        return named.get(self.unit, "TEXT" if isinstance(self.default, str) else "N")
 
     def show(self, value: Any) -> str:
         """A value of this setting as a person would write it."""
@@ -64,6 +65,8 @@ class Setting:
             return "one of " + ", ".join(self.choices)
         if isinstance(self.default, bool):
             return "true or false"
+        if self.unit == DIRECTORY:
+            return "the path of a directory, or empty for none"
         if isinstance(self.default, str):
             return "a text that is not empty"
         return f"{self._noun()} from {self.show(self.low)} to {self.show(self.high)}"
@@ -95,7 +98,7 @@ class Setting:
 
     def _within(self, value: Any) -> bool:
         if isinstance(value, str):
-            return value in self.choices if self.choices else bool(value.strip())
+            return value in self.choices if self.choices else bool(value.strip()) or value == self.default
         if isinstance(value, bool):
             return True
         return math.isfinite(value) and (self.low or 0) <= value <= (self.high or math.inf)

@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,36 @@ from typing import Any
 from tickwire.wire.limits import FRAME_BYTES, FRAME_MESSAGES, PAYLOAD_BYTES
 
 from .quantity import show_duration
-from .setting import BYTES, GIB, KIB, MIB, PREFIX, SECONDS, Setting, SettingsError, count, seconds, setting, size
+from .setting import (
+    BYTES,
+    DIRECTORY,
+    GIB,
+    KIB,
+    MIB,
+    PREFIX,
+    SECONDS,
+    TIB,
+    Setting,
+    SettingsError,
+    count,
+    seconds,
+    setting,
+    size,
+)
+from .topic_rules import TopicRule, read_rules
 
 __all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "as_markdown"]
 
 _OTHER_VARIABLES = {"TICKWIRE_URL", "TICKWIRE_TOKEN", "TICKWIRE_CONFIG"}
 
-_LISTEN, _PEERS, _SIZES, _KEEP = "Listening", "Connections", "Sizes", "What is kept"
+_LISTEN, _PEERS, _SIZES = "Listening", "Connections", "Sizes"
+_KEEP, _DISK, _DELIVERY = "What is kept in memory", "What is kept on disk", "Delivery"
 _SLOW, _PUBLISHERS, _DEFLATE, _LOGS = "Slow readers", "Publishers", "Compression", "Logs and metrics"
 
 
 _PATH = re.compile(r"/[A-Za-z0-9/._~-]*")
 _OTHER_PATHS = ("/health", "/metrics")
+_YEARS = 10 * 365 * 86_400.0
 _FRAME_OVERHEAD = 1024  # a publish beside its payload: the topic and the headers, generously
 
 
@@ -61,11 +79,42 @@ class Settings:
         FRAME_MESSAGES, "Messages in one publish frame.", _SIZES, "messages", high=FRAME_MESSAGES
     )
 
-    topics: int = count(100_000, "Topics that the broker holds.", _KEEP, "topics", high=100_000_000)
+    max_topics: int = count(100_000, "Topics that the broker holds.", _KEEP, "topics", high=100_000_000)
+    retain_messages: int = count(
+        0, "Messages kept of each topic; 0 is no bound.", _KEEP, "messages", low=0, high=1_000_000_000
+    )
     retain_bytes: int = size(4 * MIB, "History kept of each topic.", _KEEP, low=0)
     retain_seconds: float = seconds(60.0, "Age up to which history is kept.", _KEEP, low=0.0, high=31_536_000.0)
     retain_total_bytes: int = size(256 * MIB, "History kept of all topics together.", _KEEP, low=0)
     free_topic_after: float = seconds(60.0, "Time after which a topic without readers or history is freed.", _KEEP)
+
+    data: str = setting("", "Directory in which topics are kept; without it they live in memory.", _DISK, DIRECTORY)
+    disk_retain_messages: int = count(
+        0, "Messages kept of each topic; 0 is no bound.", _DISK, "messages", low=0, high=1_000_000_000_000
+    )
+    disk_retain_bytes: int = size(0, "History kept of each topic; 0 is no bound.", _DISK, low=0, high=16 * TIB)
+    disk_retain_seconds: float = seconds(
+        0.0, "Age up to which history is kept; 0 is no bound.", _DISK, low=0.0, high=_YEARS
+    )
+    accept_loss: bool = setting(
+        False, "Start with what is left of a damaged directory, though messages are missing.", _DISK
+    )
+    exit_on_store_failure: bool = setting(
+        False, "Exit with 1 when the disk fails, and not go on for those who read.", _DISK
+    )
+    topics: Iterable[TopicRule | Mapping[str, Any]] = ()
+
+    identity_seconds: float = seconds(
+        300.0, "How long a publish with a sequence is remembered, so that a repeat is dropped.", _DELIVERY, low=1.0
+    )
+    identity_frames: int = count(4096, "How many of a publisher's last publishes are.", _DELIVERY, "publishes")
+    consumer_groups: int = count(1000, "Consumer groups that the broker holds.", _DELIVERY, "groups")
+    ack_timeout: float = seconds(
+        30.0, "Time that a consumer has for a message; its consumer may ask for another.", _DELIVERY
+    )
+    attempts: int = count(
+        5, "Times a message is handed to consumers before it goes to $dead.GROUP.", _DELIVERY, "times", high=1000
+    )
 
     unsent_bytes: int = size(256 * KIB, "Unsent bytes over which a peer is behind.", _SLOW)
     unsent_total_bytes: int = size(256 * MIB, "Unsent bytes of all peers, over which the worst are behind.", _SLOW)
@@ -90,13 +139,14 @@ class Settings:
     # Here and not in __init__, which is the dataclass's: its TypeError would not say what was meant.
     def __new__(cls, **given: Any) -> Settings:
         for name in given:
-            if name not in SETTINGS:
+            if name not in _NAMES:
                 raise SettingsError(f"Settings was given {name!r}, which is no setting{_meant(name) or _listed()}")
         return object.__new__(cls)
 
     def __post_init__(self) -> None:
         for name, described in SETTINGS.items():
             object.__setattr__(self, name, described.check(described.parse(getattr(self, name)), name))
+        object.__setattr__(self, "topics", read_rules(self.topics))
         if not _PATH.fullmatch(self.path) or self.path in _OTHER_PATHS:
             taken = " and ".join(_OTHER_PATHS)
             allowed = f"'/' and then letters, digits, '/', '.', '-', '_' or '~'; {taken} are taken"
@@ -120,20 +170,23 @@ class Settings:
 
         `flags` holds those that were given, by name; a value of None was not.
         """
-        given = _from_file(Path(file)) if file is not None else {}
+        given, rules = _from_file(Path(file)) if file is not None else ({}, ())
         given |= _from_environment(environ)
         given |= {name: (SETTINGS[name].flag, value) for name, value in (flags or {}).items() if value is not None}
-        return cls(**{name: SETTINGS[name].check(SETTINGS[name].parse(v), where) for name, (where, v) in given.items()})
+        checked = {name: SETTINGS[name].check(SETTINGS[name].parse(v), where) for name, (where, v) in given.items()}
+        return cls(topics=rules, **checked)
 
 
 SETTINGS: dict[str, Setting] = {
     field.name: dataclasses.replace(field.metadata["setting"], name=field.name)
     for field in dataclasses.fields(Settings)
+    if "setting" in field.metadata
 }
+_NAMES = [*SETTINGS, "topics"]
 
 
-def _from_file(file: Path) -> dict[str, tuple[str, Any]]:
-    """What the file sets: name -> (where, value)."""
+def _from_file(file: Path) -> tuple[dict[str, tuple[str, Any]], tuple[TopicRule, ...]]:
+    """What the file sets: name -> (where, value), and its rules for topics."""
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -141,9 +194,10 @@ def _from_file(file: Path) -> dict[str, tuple[str, Any]]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"the settings file {str(file)!r} is not TOML: {error}") from None
     for name in table:
-        if name not in SETTINGS:
+        if name not in _NAMES:
             raise SettingsError(f"{file} has {name!r}, which is no setting{_meant(name) or _listed()}")
-    return {name: (f"{name} in {file}", value) for name, value in table.items()}
+    rules = read_rules(table.pop("topics", ()), f"topics in {file}")
+    return {name: (f"{name} in {file}", value) for name, value in table.items()}, rules
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
@@ -161,13 +215,13 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
 
 def _suspect(variable: str) -> None:
     """Variables of others may start like ours; only what looks like a setting mistyped is an error."""
-    meant = _meant(variable.removeprefix(PREFIX).lower(), PREFIX)
+    meant = _meant(variable.removeprefix(PREFIX).lower(), PREFIX, SETTINGS)
     if meant:
         raise SettingsError(f"the environment has {variable}, which is no setting{meant}")
 
 
-def _meant(name: str, prefix: str = "") -> str:
-    close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.75)
+def _meant(name: str, prefix: str = "", names: Iterable[str] = ()) -> str:
+    close = difflib.get_close_matches(name, names or _NAMES, n=1, cutoff=0.75)
     if not close:
         return ""
     return f"; did you mean {prefix + close[0].upper() if prefix else close[0]}?"
@@ -189,8 +243,8 @@ def as_markdown() -> str:
 
 def _row(it: Setting) -> str:
     flag = f"{it.flag}, --no-{it.flag[2:]}" if isinstance(it.default, bool) else it.flag
-    unit = f" {it.unit}" if it.unit not in ("", BYTES, SECONDS) else ""
-    default = it.show(it.default) + unit
+    unit = f" {it.unit}" if it.unit not in ("", BYTES, SECONDS, DIRECTORY) else ""
+    default = it.show(it.default) + unit or "none"
     return f"| `{it.name}` | `{flag}` | {default} | {it.allowed()} | {it.help} |"
 
 
@@ -207,8 +261,36 @@ retain_bytes = "8 MiB"
 retain_seconds = 300
 ```
 
-Sizes are bytes, or a number with `KiB`, `MiB`, `GiB`, `kB`, `MB` or `GB`. Durations are seconds, or a number with `ms`,
-`s`, `m` or `h`. What is misspelt or out of bounds is refused with a sentence.
+Sizes are bytes, or a number with `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB` or `TB`. Durations are seconds, or a
+number with `ms`, `s`, `m`, `h` or `d`. What is misspelt or out of bounds is refused with a sentence.
+
+## Some topics differently
+
+Tables of the file, or `Settings(topics=[{"pattern": "prices.>", "durable": False}])`. The first whose pattern matches
+a topic is for it; what it does not say, the settings below do.
+
+```toml
+[[topics]]
+pattern = "prices.>"
+durable = false             # stays in memory, though the broker has a disk
+retain_seconds = "5m"
+
+[[topics]]
+pattern = "orders.*"
+retain_bytes = "20 GiB"
+retain_seconds = "30d"
+```
+
+| key | allowed | what it is |
+|---|---|---|
+| `pattern` | a topic, or one with `*` and `>` | The topics that the table is for. |
+| `durable` | true or false | Whether they are kept on disk, where the broker has one. Default: true. |
+| `retain_messages` | an integer from 0 | Messages kept of each of them; 0 is no bound. |
+| `retain_bytes` | a size from 0 | History kept of each of them; on disk, 0 is no bound. |
+| `retain_seconds` | a duration from 0 | Age up to which history is kept; on disk, 0 is no bound. |
+
+Retention drops whole sections, what was published together, so it may keep a little more than is asked. A topic that
+is on disk stays there: `durable = false` is for those that are made later.
 """
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The command line: `tickwire serve | pub | sub | wire | demo`. A command imports what is heavy when it runs."""
+"""The command line: `tickwire serve | pub | sub | consumers | check-data | wire | demo`.
+
+A command imports what is heavy when it runs.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import click
 
 from tickwire import __version__
 
+from .check_data import check_data
+from .consumers import consumers
 from .demo import demo
 from .pub import pub
 from .serve import serve
@@ -49,7 +54,7 @@ def tickwire() -> None:
     """
 
 
-for _command in (serve, pub, sub, wire, demo):
+for _command in (serve, pub, sub, consumers, check_data, wire, demo):
     tickwire.add_command(_command)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from tickwire.wire.errors import TickwireError
+
 from ..settings import SETTINGS, Setting, Settings, SettingsError
 from .client import Mistake, note
 from .standard import tell_unwritable
@@ -37,7 +39,8 @@ class SettingsCommand(click.Command):
 
 
 def _flag(setting: Setting) -> click.Option:
-    help = f"{setting.help}  [{setting.show(setting.default)}]"
+    shown = setting.show(setting.default)
+    help = f"{setting.help}  [{shown}]" if shown else setting.help
     if isinstance(setting.default, bool):
         return click.Option([f"{setting.flag}/--no-{setting.flag[2:]}"], default=None, help=help)
     # Texts, whatever they are of: Settings.load reads flags, variables and files alike.
@@ -51,6 +54,8 @@ def serve(config: str | None, **flags: Any) -> int:
 
     Every flag is also a variable (--retain-bytes is TICKWIRE_RETAIN_BYTES) and a key of the file (retain_bytes).
     Flags win over variables, which win over the file. Sizes may be written 4 MiB, durations 60s or 500ms.
+
+    With --data DIR what is acknowledged is on disk, and there after a restart; without it topics live in memory.
     """
     try:
         settings = Settings.load(config, flags=flags)
@@ -68,15 +73,18 @@ def _run(settings: Settings) -> int:
     if sys.stdout.isatty() and sys.stderr.isatty():
         logging.getLogger("tickwire.broker").addFilter(_is_news)
     raise_open_files()
+    broker = Broker(settings)
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
-            runner.run(Broker(settings).run(_ready))
+            runner.run(broker.run(_ready))
+    except TickwireError as error:
+        raise Mistake(_cannot_open(error)) from None
     except _Unwritable as failed:
         return tell_unwritable(failed.error)
     except OSError as error:
         note(_cannot_listen(settings, error))
         return 1
-    return 0
+    return 1 if broker.failed else 0
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -98,6 +106,11 @@ def _ready(url: str) -> None:
         sys.stdout.flush()
     except OSError as error:
         raise _Unwritable(error) from None
+
+
+def _cannot_open(error: TickwireError) -> str:
+    accepts = getattr(error, "code", "") in ("store_truncated", "store_damaged")
+    return f"{error}: --accept-loss" if accepts else str(error)
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> str:

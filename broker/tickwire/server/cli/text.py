@@ -37,7 +37,13 @@ def from_text(text: str | bytes) -> Any:
 
 def to_text(value: Any) -> str:
     """The data as one line of JSON, safe to show on a terminal."""
-    line = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+    return escape_controls(json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")))
+
+
+def escape_controls(line: str) -> str:
+    """The JSON without what a terminal or a reader of lines would act on."""
+    if line.isascii() and "\x7f" not in line:
+        return line
     return _CONTROLS.sub(lambda control: f"\\u{ord(control[0]):04x}", line)
 
 

@@ -1,0 +1,34 @@
+"""What the settings mean to the rooms below: the bounds of the core, and the store."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from tickwire.core.limits import Limits
+from tickwire.core.store import Store
+from tickwire.store.memory import MemoryStore
+
+from .settings import Settings
+from .topic_rules import policies, read_rules
+
+# Where a setting has another name than the bound.
+_NAMES = {"topics": "max_topics", "groups": "consumer_groups"}
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The bounds that the core keeps."""
+    names = [field.name for field in fields(Limits) if field.name != "policies"]
+    bounds = {name: getattr(settings, _NAMES.get(name, name)) for name in names}
+    on_disk = settings.disk_retain_messages, settings.disk_retain_bytes, settings.disk_retain_seconds
+    return Limits(policies=policies(read_rules(settings.topics), bool(settings.data), *on_disk), **bounds)
+
+
+def store_of(settings: Settings) -> Store:
+    """Where topics last. Nothing is opened yet."""
+    if not settings.data:
+        return MemoryStore()
+    from tickwire.store.disk import DiskStore  # SQLite is loaded by those who want it
+
+    directory = Path(settings.data).expanduser()
+    return DiskStore(directory, settings.accept_loss, settings.identity_seconds, settings.identity_frames)

@@ -1,0 +1,128 @@
+"""The threads of a store on disk: one commits and retains, one reads. The engine itself never waits for either."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from functools import partial
+
+from tickwire.core.engine import Engine
+from tickwire.core.errors import StoreDown
+from tickwire.core.policy import Policies
+from tickwire.core.reads import Read
+from tickwire.core.store import Dropped, StoreFull
+
+from . import logs
+from .histogram import Histogram
+from .worker import Worker
+
+log = logs.logger("tickwire.storage")
+
+OK, NO_SPACE, STORE_FAILED = "ok", "no_space", "store_failed"
+
+_RETAIN_EVERY = 1.0  # seconds; at once again while there is more to drop
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Storage:
+    """Does what the engine asks of its store. `serve` hands it over; `committed` and `looked_up` are called after.
+
+    After a failed commit no other is asked for: what would follow stood on it. `status` says how the store is.
+    """
+
+    def __init__(
+        self, engine: Engine, policies: Policies, committed: Callable[[], None], looked_up: Callable[[], None]
+    ) -> None:
+        self.status = OK
+        self.commit_seconds = Histogram(_SECONDS)
+        self.on_failure: Callable[[], None] = lambda: None
+        self._engine, self._store, self._policies = engine, engine.store, policies
+        self._tell_committed, self._tell_looked_up = committed, looked_up
+        self._writer, self._reader = Worker("tickwire-commit"), Worker("tickwire-read")
+        self._loop = asyncio.get_running_loop()
+        self.committing = self._halted = False
+        self._began = 0.0
+        self._ended: asyncio.Future[None] | None = None
+        self._timer = self._loop.call_later(_RETAIN_EVERY, self._retain)
+
+    def serve(self) -> None:
+        """Hand over what the engine wants stored and read. After each flush and sweep."""
+        batch = None if self._halted else self._engine.take_commit()
+        if batch is not None:
+            self.committing = True
+            self._began = time.perf_counter()
+            self._writer.do(partial(self._store.commit, batch), self._committed)
+        for read in self._engine.take_reads():
+            self._reader.do(partial(read.run, self._store), partial(self._looked_up, read))
+
+    async def next_commit(self) -> None:
+        """Wait until the commit that is under way has ended, well or not."""
+        if self._ended is None:
+            self._ended = self._loop.create_future()
+        await asyncio.shield(self._ended)
+
+    async def close(self) -> None:
+        """Let what is under way end, and let go of the store."""
+        self._timer.cancel()
+        while self.committing:
+            await self.next_commit()
+        await self._reader.finish()
+        await self._writer.finish(self._store.close)
+
+    def _committed(self, _: None, error: Exception | None) -> None:
+        self.commit_seconds.add(time.perf_counter() - self._began)
+        self.committing = False
+        if error is not None:
+            self._halted = True
+            self._failed(error)
+        self._engine.committed(error)
+        self._tell_committed()
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended.set_result(None)
+
+    def _looked_up(self, read: Read, _: None, error: Exception | None) -> None:
+        if error is not None:
+            log.warning("read failed", error=error)
+        self._engine.read_done(read)
+        self._tell_looked_up()
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, StoreFull):
+            if self.status == OK:
+                self.status = NO_SPACE
+                log.warning("no space", error=error, publishes="refused until there is room")
+        elif self.status != STORE_FAILED:
+            self.status, self._engine.refuses = STORE_FAILED, StoreDown()
+            log.error("store failed", error=error, publishes="refused until a restart", readers="served")
+            self.on_failure()
+
+    # Retention, and whether there is room again. Between the commits, in their thread.
+
+    def _retain(self) -> None:
+        if self.status != STORE_FAILED:
+            self._writer.do(partial(self._store.retain, self._policies.of, time.time_ns() // 1000), self._retained)
+
+    def _retained(self, dropped: list[Dropped] | None, error: Exception | None) -> None:
+        if error is not None:
+            self._failed(error)
+        if dropped:
+            self._engine.retained(dropped)
+        if self.status == NO_SPACE:
+            self._writer.do(self._store.probe, partial(self._probed, bool(dropped)))
+        else:
+            self._again(bool(dropped))
+
+    def _probed(self, more: bool, _: None, error: Exception | None) -> None:
+        if error is not None:
+            self._failed(error)
+        elif self.status == NO_SPACE:
+            self.status, self._halted = OK, False
+            log.info("room again", publishes="taken")
+            self._engine.has_room()
+            self._tell_committed()
+        self._again(more)
+
+    def _again(self, more: bool) -> None:
+        self._timer = self._loop.call_later(0.0 if more else _RETAIN_EVERY, self._retain)

@@ -25,7 +25,8 @@ BELOW: dict[str, set[str]] = {
 }
 EVENT_LOOPS = {"asyncio", "aiohttp", "uvloop"}
 # The SDK's session is sans-IO, so that other languages can mirror it; only its shell knows an event loop.
-SHELL_FILES = ("batch", "client", "connection", "deadlines", "link", "loop_thread", "subscription", "sync")
+SHELL_FILES = ("batch", "brake", "client", "connection", "consumer", "deadlines", "history", "link", "loop_thread")
+SHELL_FILES += ("reading", "subscription", "sync", "sync_consumer", "sync_reading", "sync_subscription")
 SDK_SHELL = {f"tickwire_client.{name}" for name in SHELL_FILES}
 
 

@@ -11,7 +11,7 @@ from aiohttp import WSMsgType, web
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
 from tickwire.wire.limits import SUBPROTOCOL
-from tickwire.wire.messages import FromBroker, FromClient, Hello, Subscribe, Subscribed, Welcome
+from tickwire.wire.messages import Consume, FromBroker, FromClient, Hello, Subscribe, Subscribed, Welcome
 
 TIMEOUT = 10.0
 EPOCH = 77
@@ -39,17 +39,19 @@ class Peer:
     async def greet(self, epoch: int = EPOCH, **limits: int) -> Hello:
         hello = await self.hear()
         assert isinstance(hello, Hello)
+        limits = {"identity_seconds": 300, "identity_frames": 4_096} | limits
         await self.say(Welcome(1, epoch, 0, limits, {"ack": "memory", "server": "scripted"}))
         for subscribe in hello.subscriptions:
             self.feeds[subscribe.pattern] = subscribe.id
         return hello
 
-    async def confirm(self) -> None:
-        """Answer one SUBSCRIBE."""
+    async def confirm(self, stream: int = 0, stamp: int = 0) -> int:
+        """Answer one SUBSCRIBE or CONSUME; returns its id."""
         message = await self.hear()
-        assert isinstance(message, Subscribe)
+        assert isinstance(message, (Subscribe, Consume))
         self.feeds[message.pattern] = message.id
-        await self.say(Subscribed(message.id, 0, 0))
+        await self.say(Subscribed(message.id, stream, stamp))
+        return message.id
 
     async def until_gone(self) -> list[FromClient]:
         heard = []

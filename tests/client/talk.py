@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Delivery, FromBroker, FromClient, Hello, Section, Subscribed, Welcome
-from tickwire_client.feed import Feed, Item
+from tickwire_client.buffer import Buffer, Item
+from tickwire_client.feed import Feed
 from tickwire_client.messages import Gap
 from tickwire_client.messages import Section as Read
 from tickwire_client.session import Session
 
 EPOCH = 77
+IDENTITY = {"identity_seconds": 300, "identity_frames": 4_096}
 
 
 def opened(session: Session, epoch: int = EPOCH, stamp: int = 0, **limits: int) -> Hello:
     """Open a connection up to the welcome; returns the HELLO."""
     hello = decode_from_client(session.opened())
     assert isinstance(hello, Hello)
-    say(session, Welcome(1, epoch, stamp, limits, {"ack": "memory"}))
+    say(session, Welcome(1, epoch, stamp, IDENTITY | limits, {"ack": "memory"}))
     return hello
 
 
@@ -31,12 +35,12 @@ def said(session: Session) -> list[FromClient]:
 
 
 def subscribed(
-    session: Session, pattern: str, stamp: int = 0, offset: int | None = None, **options: int | bool
+    session: Session, pattern: str, stamp: int = 0, offset: int | None = None, *, stream: int = 0, **options: Any
 ) -> Feed:
-    """A live subscription."""
-    feed = session.subscribe(pattern, **options)  # type: ignore[arg-type]
+    """A subscription that the broker has: live, or on its way there on a stream of its own."""
+    feed = session.subscribe(pattern, **options)
     list(session.frames())
-    say(session, Subscribed(feed.id, 0, stamp, offset))
+    say(session, Subscribed(feed.id, stream, stamp, offset))
     return feed
 
 
@@ -48,7 +52,7 @@ def deliver(session: Session, *sections: Section, stream: int = 0) -> None:
     say(session, Delivery(stream, list(sections)))
 
 
-def seen(feed: Feed) -> list[tuple[str, int | None, int | None, str | None]]:
+def seen(feed: Buffer) -> list[tuple[str, int | None, int | None, str | None]]:
     """What has come for it: (topic, start, end, reason); the reason is None for messages."""
     return [_plain(item) for item in feed.take()]
 

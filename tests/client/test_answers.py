@@ -9,7 +9,8 @@ import pytest
 
 from tickwire.server import Broker, Settings
 from tickwire_client import Client, Gap, Message, Subscription, connect
-from tickwire_client.feed import OVERRUN_BYTES, OVERRUN_MESSAGES, Feed
+from tickwire_client.buffer import OVERRUN_BYTES, OVERRUN_MESSAGES
+from tickwire_client.feed import Feed
 from tickwire_client.messages import Section
 
 MANY = 3_000
@@ -35,7 +36,7 @@ async def flooded(client: Client, publisher: Client) -> Subscription[Message]:
 
 async def reading_stops(client: Client) -> None:
     for _ in range(10_000):
-        if client._connection._paused:
+        if client._connection.brake.on:
             return
         await asyncio.sleep(0.001)
     raise AssertionError("it reads on")

@@ -9,8 +9,8 @@ from tickwire.wire.errors import BadPattern, PayloadTooLarge, Refused, TooManyMe
 from tickwire.wire.limits import BYTES, HELLO_BYTES
 from tickwire.wire.messages import (
     Ack,
+    Consumed,
     Gap,
-    Mark,
     Publish,
     Refusal,
     Run,
@@ -121,79 +121,6 @@ def test_what_was_had_already_is_not_handed_out_again() -> None:
     deliver(session, section("a.b", 0, 1, 4), section("a.b", 2, 2, 4), section("a.b", 1, 3, 2))
 
     assert seen(feed) == [("a.b", 0, 4, None), ("a.b", 4, 6, None)]
-
-
-def test_after_a_reconnection_the_gap_is_counted_from_the_own_position() -> None:
-    session = Session()
-    opened(session)
-    feed = subscribed(session, "a.*", stamp=4)
-    deliver(session, section("a.b", 10, 5, 5), section("a.c", 0, 6))
-    seen(feed)
-
-    session.closed()
-    hello = opened(session)
-    moved = [("a.b", 10, 20), ("a.c", 0, 1), ("a.new", 0, 3)]
-    say(session, Subscribed(feed.id, 0, 9, None, moved))
-    deliver(session, section("a.b", 20, 10))
-
-    assert hello.subscriptions == [Subscribe(feed.id, "a.*", (EPOCH, 4))]
-    assert seen(feed) == [
-        ("a.b", 15, 20, "disconnected"),
-        ("a.new", 0, 3, "disconnected"),
-        ("a.b", 20, 21, None),
-    ]
-
-
-def test_seen_is_never_newer_than_what_was_had() -> None:
-    session = Session()
-    opened(session)
-    feed = subscribed(session, "a.*", stamp=4)
-
-    # Catching up goes topic by topic: a new stamp of one says nothing of the others.
-    deliver(session, section("a.b", 0, 50))
-    assert feed.request().seen == (EPOCH, 4)
-
-    say(session, Mark(50))
-    assert feed.request().seen == (EPOCH, 50)
-
-
-def test_topics_that_could_not_be_named_are_said_to_be_missing_at_once() -> None:
-    session = Session()
-    opened(session)
-    feed = subscribed(session, "a.*")
-    deliver(session, section("a.b", 0, 1))
-    seen(feed)
-
-    session.closed()
-    opened(session)
-    say(session, Subscribed(feed.id, 0, 9, None, [("a.c", 0, 2)], True))
-    deliver(session, section("a.b", 4, 10))
-
-    assert seen(feed) == [
-        ("a.c", 0, 2, "disconnected"),
-        ("a.*", None, None, "disconnected"),
-        ("a.b", 1, 4, "disconnected"),
-        ("a.b", 4, 5, None),
-    ]
-
-
-def test_a_new_epoch_is_one_gap_and_then_all_that_it_holds() -> None:
-    session = Session()
-    opened(session)
-    exact, pattern = subscribed(session, "a.b", offset=0), subscribed(session, "a.*")
-    deliver(session, section("a.b", 0, 1, 6))
-    seen(exact), seen(pattern)
-
-    session.closed()
-    hello = opened(session, epoch=EPOCH + 1)
-    for feed, offset in ((exact, 2), (pattern, None)):
-        say(session, Subscribed(feed.id, 0, 3, offset, [("a.b", 0, 2)]))
-    deliver(session, section("a.b", 2, 4))
-
-    assert [subscription.seen for subscription in hello.subscriptions] == [(EPOCH, 0)] * 2
-    rest = [("a.b", 0, 2, "disconnected"), ("a.b", 2, 3, None)]
-    assert seen(exact) == [("a.b", 6, None, "epoch"), *rest]
-    assert seen(pattern) == [("a.*", None, None, "epoch"), *rest]
 
 
 def test_a_full_buffer_that_drops_says_which_messages() -> None:
@@ -338,13 +265,14 @@ def test_what_the_broker_would_refuse_is_refused_before_it_is_sent() -> None:
 
 def test_a_refusal_nobody_waits_for_is_told() -> None:
     session = Session()
-    told: list[Refused] = []
-    session.on_refused = told.append
+    told: list[tuple[str, str]] = []
+    session.on_refused = lambda what, error: told.append((what, error.code))
     opened(session)
 
     say(session, Refusal(Publish.kind, None, "too_many_topics", "no more"))
+    say(session, Refusal(Consumed.kind, 9, "ack_repeated", "these are settled"))
 
-    assert [error.code for error in told] == ["too_many_topics"]
+    assert told == [("a publish_nowait", "too_many_topics"), ("an acknowledgment", "ack_repeated")]
 
 
 def test_a_subscription_that_is_refused_ends_with_the_reason() -> None:
@@ -371,7 +299,7 @@ def test_a_hello_holds_no_more_subscriptions_than_it_may() -> None:
 
     assert len(hello) <= HELLO_BYTES
     assert all(isinstance(message, Subscribe) for message in rest)
-    assert {message.id for message in rest if isinstance(message, Subscribe)} < set(session.feeds)
+    assert {message.id for message in rest if isinstance(message, Subscribe)} < {feed.id for feed in session.feeds}
     assert len(rest) > 100
 
 

@@ -7,6 +7,12 @@ async with connect("ws://127.0.0.1:8765") as client:
     async with client.subscribe("prices.*") as prices:
         async for message in prices:
             print(message.topic, message.data)
+
+    async for trade in client.history("trades.AAPL", since=timedelta(minutes=5)):
+        print(trade.position, trade.data)
+    async with client.consume("orders.>", group="billing") as orders:
+        async for order in orders:
+            await order.ack()
 """
 
 from .batch import Batch

@@ -49,9 +49,10 @@ def connect(
     `on_state(state, detail)` is called with "connecting", "connected", "reconnecting" and "closed"; `on_refused(error)`
     when a `publish_nowait` or an acknowledgment of a consumer was refused.
 
-    A publish whose answer the connection took with it is sent again over the next one, within the timeout, and stored
-    once: the broker knows it by the publisher, which is a random name unless `publisher` gives one, by when this client
-    was made, and by its number. Whoever reads the broker's logs knows a publisher by its name.
+    A publish whose answer went with the connection is sent again over the next one, within the timeout, and stored
+    once: the broker knows it by the publisher, by when this client was made, and by its number. `publisher` is a name
+    that stays the same over restarts of your application; without it there is a random one. In either case a restart
+    begins anew: what the application was not told before it ended, it must find out from what it finds stored.
 
     Raises ConnectionLost where nobody answers, Refused where the broker says no. Later losses are mended for ever,
     unless `reconnect=False`.

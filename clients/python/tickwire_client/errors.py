@@ -12,7 +12,7 @@ class ConnectionLost(TickwireError):
 
 
 class OutcomeUnknown(TickwireError):
-    """It was sent, and the connection went before the broker answered: it may have been stored or not."""
+    """It was sent, and nobody can say what became of it: it may have been stored or not."""
 
 
 class BufferFull(TickwireError):

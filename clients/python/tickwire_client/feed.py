@@ -115,10 +115,13 @@ class Feed(Buffer):
             if stamp > self._since:
                 self._add_foreign(section, end)
             return
-        next = self._positions.get(topic)
+        recent = self._positions.recent
+        next = recent.get(topic)
+        if next is None:
+            next = self._positions.get(topic)
         if stamp <= self._since:
             # Of before this subscription: another one of this connection still waits for it.
-            self._positions.recent[topic] = max(end, next or 0)
+            recent[topic] = max(end, next or 0)
             return
         if next is not None and next != first:
             if next >= end:
@@ -127,7 +130,7 @@ class Feed(Buffer):
                 section = section.since(next)
             else:
                 self._skip(topic, next, first, FREED if self._freed else EVICTED)
-        self._positions.recent[topic] = end
+        recent[topic] = end
         self._keep(section)
 
     def missed(self, topic: str, start: int | None, end: int | None, reason: str) -> None:

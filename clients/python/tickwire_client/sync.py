@@ -5,6 +5,8 @@
     with connect("ws://127.0.0.1:8765") as client:
         for message in client.subscribe("prices.*"):
             print(message.topic, message.data)
+        for order in client.consume("orders.>", group="billing"):
+            order.ack()
 
 A slow script never stops the heartbeat. `on_gap` is called in the script's thread, `on_state` and `on_refused` in the
 loop's. One client may be used by several threads, one subscription by one.

@@ -1,0 +1,195 @@
+"""Consumer groups, against a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from client.scripted import States
+from client.test_leaving import cut
+from tickwire.server import Broker, Settings
+from tickwire_client import Delivered, Group, Refused, connect
+from tickwire_client import sync as scripts
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with Broker(Settings()).serving(port=0) as url:
+        yield url
+
+
+async def test_a_group_goes_on_where_it_was(url: str) -> None:
+    async with connect(url) as client:
+        for at in range(10):
+            await client.publish("orders.a", at)
+        async with client.consume("orders.>", group="billing") as work:
+            for at in range(4):
+                message = await anext(work)
+                assert (message.data, message.attempt) == (at, 1)
+                await message.ack()
+        async with client.consume("orders.>", group="billing") as work:
+            received = [await anext(work) for _ in range(6)]
+            await work.ack(received)
+            await client.flush()
+            assert await client.consumers() == [Group("billing", "orders.>", 1, 0, 0)]
+
+    assert [message.data for message in received] == [4, 5, 6, 7, 8, 9]
+
+
+async def test_members_share_the_work_and_each_message_goes_to_one(url: str) -> None:
+    done: list[object] = []
+
+    async def member() -> None:
+        async with connect(url) as client, client.consume("o", group="g", max_unacked=10) as work:
+            await ready.wait()
+            async for message in work:
+                done.append(message.data)
+                await message.ack()
+                if len(done) == 2_000:
+                    everything.set()
+
+    ready, everything = asyncio.Barrier(3), asyncio.Event()
+    members = [asyncio.create_task(member()) for _ in range(2)]
+    async with connect(url) as client:
+        await ready.wait()
+        assert [group.members for group in await client.consumers()] == [2]
+        for at in range(2_000):
+            client.publish_nowait("o", at)
+        await client.flush()
+        await asyncio.wait_for(everything.wait(), 10)
+    for task in members:
+        task.cancel()
+    await asyncio.gather(*members, return_exceptions=True)
+
+    assert sorted(done) == list(range(2_000))  # type: ignore[type-var]
+
+
+async def test_what_a_member_had_when_its_connection_went_is_handed_out_again(url: str) -> None:
+    states = States()
+    async with connect(url, on_state=states) as client, client.consume("o", group="g") as work:
+        for at in range(3):
+            await client.publish("o", at)
+        first = [await anext(work) for _ in range(3)]
+        await first[0].ack()
+        await client.flush()
+
+        cut(client)
+        await states.reach("connected", 2)
+        again = [await anext(work) for _ in range(2)]
+        await first[1].ack()
+        await work.ack(again)
+        await client.flush()
+        (group,) = await client.consumers()
+
+    assert [(message.data, message.attempt) for message in again] == [(1, 2), (2, 2)]
+    assert work.stale_acks == 1
+    assert (group.lag, group.unacked) == (0, 0)
+
+
+async def test_what_is_given_back_comes_again_after_its_delay(url: str) -> None:
+    async with connect(url) as client, client.consume("o", group="g") as work:
+        await client.publish("o", 1)
+        message = await anext(work)
+        began = asyncio.get_running_loop().time()
+        await message.nack(delay=0.3)
+        again = await anext(work)
+
+        assert (again.data, again.attempt) == (1, 2)
+        assert asyncio.get_running_loop().time() - began >= 0.3
+
+
+async def test_what_is_not_acknowledged_in_time_comes_again_and_in_the_end_goes_to_the_dead(url: str) -> None:
+    async with (
+        connect(url) as client,
+        client.subscribe("$dead.g") as dead,
+        client.consume("o", group="g", ack_timeout=0.2, attempts=2) as work,
+    ):
+        receipt = await client.publish("o", "poison")
+        attempts = [(await anext(work)).attempt for _ in range(2)]
+        letter = await asyncio.wait_for(anext(dead), 10)
+
+    assert attempts == [1, 2]
+    assert (letter.data["topic"], letter.data["offset"]) == ("o", receipt.offset)
+
+
+async def test_the_window_holds_work_back(url: str) -> None:
+    async with connect(url) as client, client.consume("o", group="g", max_unacked=3) as work:
+        for at in range(5):
+            await client.publish("o", at)
+        had = [await anext(work) for _ in range(3)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                raise AssertionError(f"{await anext(work)} came beyond the window")
+        await work.ack(had)
+        assert [(await anext(work)).data for _ in range(2)] == [3, 4]
+
+
+async def test_acknowledging_twice_is_refused_and_told(url: str) -> None:
+    told: asyncio.Queue[Refused] = asyncio.Queue()
+    async with connect(url, on_refused=told.put_nowait) as client, client.consume("o", group="g") as work:
+        await client.publish("o", 1)
+        message = await anext(work)
+        await message.ack()
+        await client.flush()
+        await message.ack()
+
+        assert (await asyncio.wait_for(told.get(), 5)).code == "ack_repeated"
+
+
+async def test_a_group_has_one_pattern(url: str) -> None:
+    async with connect(url) as client, client.consume("o", group="g"):
+        with pytest.raises(Refused) as refused:
+            await client.consume("other", group="g")
+
+    assert refused.value.code == "group_conflict"
+
+
+async def test_batches_are_acknowledged_as_a_whole(url: str) -> None:
+    async with connect(url) as client, client.consume("o.*", group="g") as work:
+        for at in range(500):
+            client.publish_nowait(f"o.{at % 3}", at)
+        await client.flush()
+        received: list[Delivered] = []
+        async for messages in work.batches():
+            received += messages
+            await work.ack(messages)
+            if len(received) == 500:
+                break
+        await client.flush()
+        (group,) = await client.consumers()
+
+    assert sorted(message.data for message in received) == list(range(500))
+    assert (group.lag, group.unacked) == (0, 0)
+
+
+async def test_a_script_works_too(url: str) -> None:
+    def script() -> None:
+        with scripts.connect(url) as client:
+            for at in range(6):
+                client.publish("o", at)
+            with client.consume("o", group="g") as work:
+                first = next(work)
+                first.nack()
+                values = []
+                for message in work:
+                    values.append((message.data, message.attempt))
+                    message.ack()
+                    if len(values) == 6:
+                        break
+                client.flush()
+                assert sorted(values) == [(0, 2), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]
+                (group,) = client.consumers()
+                assert (group.name, group.members, group.lag, group.unacked) == ("g", 1, 0, 0)
+                with pytest.raises(ValueError, match="delay"):
+                    message.nack(delay=-1)
+                assert (work.group, work.stale_acks, repr(work)) == ("g", 0, "<Consumer of 'o' in group 'g'>")
+                for at in range(3):
+                    client.publish("o", at)
+                batch = next(work.batches())
+                work.ack(batch)
+            assert isinstance(batch[0], scripts.Delivered)
+
+    await asyncio.to_thread(script)

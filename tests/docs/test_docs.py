@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 
 from docs.pages import ROOT, blocks, run
 from house.process import broker_process
-from tickwire.server import Broker
+from tickwire.server import Broker, Settings
 from tickwire.wire import codes
 from tickwire_client.client import connect
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "bench" / "README.md", ROOT / "CHANGELOG.md"]
 
 
-@pytest.mark.parametrize("name", ["python.md", "embedding.md"])
+@pytest.mark.parametrize("name", ["python.md", "embedding.md", "delivery.md"])
 async def test_the_code_of_a_page_runs_and_prints_what_the_page_says(name: str) -> None:
     page = ROOT / "docs" / name
     async with asyncio.timeout(60), broker_process() as broker:
@@ -27,8 +30,13 @@ async def test_the_code_of_a_page_runs_and_prints_what_the_page_says(name: str) 
             assert await run(block, page, names) == block.output, f"{name}, line {block.line}"
 
 
-def test_every_metric_is_described_as_the_broker_describes_it() -> None:
-    exposed = Broker()._exposition().decode()
+async def test_every_metric_is_described_as_the_broker_describes_it(tmp_path: Path) -> None:
+    async with (
+        Broker(Settings(data=str(tmp_path))).serving(port=0) as url,
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{urlsplit(url).netloc}/metrics") as answer,
+    ):
+        exposed = await answer.text()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)$", exposed, re.MULTILINE))
     helps = dict(re.findall(r"^# HELP (\S+) (.+)$", exposed, re.MULTILINE))
 

@@ -10,6 +10,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -18,6 +19,7 @@ from aiohttp import web
 
 from docs.pages import ROOT, blocks, marked, run
 from house.process import broker_process
+from tickwire_client import connect
 
 README = ROOT / "README.md"
 PORT = 8765
@@ -64,7 +66,7 @@ async def test_mounting_is_as_short_as_it_says() -> None:
 
 
 async def test_the_lines_for_the_shell_do_what_it_says(url: str) -> None:
-    lines = re.findall(r"^    (tickwire (?:sub|pub) .+|echo .+)$", README.read_text("utf-8"), re.MULTILINE)
+    lines = re.findall(r"^    (tickwire (?:sub|pub) .+|echo .+)$", section("From the shell"), re.MULTILINE)
     assert len(lines) == 3
     async with asyncio.timeout(30):
         reader = await shell(lines[0])
@@ -78,6 +80,24 @@ async def test_the_lines_for_the_shell_do_what_it_says(url: str) -> None:
     assert reader.returncode == 0
     assert re.findall(r'"topic":"(\S+?)"', out.decode()) == ["prices.AAPL", "prices.MSFT"]
     assert re.findall(r'"(\w+)":', out.decode().splitlines()[0]) == ["topic", "offset", "time", "data", "bid"]
+
+
+async def test_the_lines_for_history_read_what_a_broker_has_kept_through_a_restart(tmp_path: Path) -> None:
+    serve, *lines = re.findall(r"^    (tickwire .+)$", section("History"), re.MULTILINE)
+    assert re.fullmatch(r"tickwire serve --data \S+", serve)
+    kept = {"trades.>": "trades.AAPL", "prices.*": "prices.AAPL"}
+    async with broker_process("--data", str(tmp_path), port=PORT) as broker, connect(broker.url) as client:
+        for topic in kept.values():
+            await client.publish(topic, 1)
+
+    async with asyncio.timeout(30), broker_process("--data", str(tmp_path), port=PORT):
+        read = [(await (await shell(f"{line} --count 1")).communicate())[0] for line in lines]
+
+    assert [re.findall(r'"topic":"(\S+?)"', out.decode()) for out in read] == [[topic] for topic in kept.values()]
+
+
+def section(title: str) -> str:
+    return README.read_text("utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 async def shell(line: str) -> Process:

@@ -8,14 +8,17 @@ python := .venv/bin/python
 load_c := $(wildcard bench/load.c bench/load/*.c)
 load_h := $(wildcard bench/*.h bench/load/*.h)
 
-.PHONY: help demo test check bench clean runtime dev compiler
+.PHONY: help demo test check chaos simulate bench bench-durable clean runtime dev bench-peers compiler strace redis
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo     a broker, real prices replayed into it, readers that check them'
 	@echo 'make test     the tests'
 	@echo 'make check    ruff and mypy'
+	@echo 'make chaos    kill a broker hundreds of times under load, and check that nothing acknowledged is lost'
+	@echo 'make simulate thousands of histories on a disk that loses what was not synced'
 	@echo 'make bench    the broker beside a plain aiohttp broadcaster'
+	@echo 'make bench-durable  the disk beside NATS JetStream and Redis Streams'
 	@echo 'make clean    remove all that these targets made'
 	@echo
 	@echo 'make demo ARGS="--for 10 --readers 1000"   hands options on'
@@ -24,13 +27,22 @@ help:
 demo: runtime
 	@.venv/bin/tickwire demo $(ARGS)
 
-test: dev
+test: dev strace
 	@$(python) -m pytest $(ARGS)
 
 check: dev
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
+
+chaos: dev strace
+	@cd tests && ../$(python) -m proof.chaos $(ARGS)
+
+simulate: dev
+	@cd tests && ../$(python) -m simulation $(ARGS)
+
+bench-durable: bench-peers redis
+	@cd bench && ../$(python) -m durable $(ARGS)
 
 bench: dev bench/build/load
 	@$(python) bench/compare.py $(ARGS)
@@ -39,7 +51,7 @@ bench/build/load: $(load_c) $(load_h) Makefile | compiler
 	@mkdir -p bench/build
 	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(load_c) -lm
 
-runtime dev compiler:
+runtime dev bench-peers compiler strace redis:
 	@sh .ci/prepare $@
 
 clean:

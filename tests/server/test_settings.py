@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tickwire.server.quantity import parse_duration, parse_size, show_duration, show_size
-from tickwire.server.settings import SETTINGS, Settings, SettingsError, as_markdown
+from tickwire.server.settings import SETTINGS, Settings, SettingsError
+from tickwire.server.settings_page import as_markdown
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
 

@@ -61,6 +61,8 @@ class BrokerCollector(Collector):
             yield from self._of_disk(self.pump.storage)
 
     def _of_disk(self, storage: Storage) -> Iterable[Metric]:
+        commits = self.pump.engine.stats.commits
+        yield CounterMetricFamily("tickwire_commits", "Commits to the disk that went well.", value=commits)
         times = storage.commit_seconds
         yield HistogramMetricFamily(
             "tickwire_commit_seconds", "What the commits took, as the broker saw it.", times.buckets(), times.sum

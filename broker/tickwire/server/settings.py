@@ -19,13 +19,11 @@ from tickwire.wire.limits import FRAME_BYTES, FRAME_MESSAGES, PAYLOAD_BYTES
 
 from .quantity import show_duration
 from .setting import (
-    BYTES,
     DIRECTORY,
     GIB,
     KIB,
     MIB,
     PREFIX,
-    SECONDS,
     TIB,
     Setting,
     SettingsError,
@@ -36,7 +34,7 @@ from .setting import (
 )
 from .topic_rules import TopicRule, read_rules
 
-__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "as_markdown"]
+__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError"]
 
 _OTHER_VARIABLES = {"TICKWIRE_URL", "TICKWIRE_TOKEN", "TICKWIRE_CONFIG"}
 
@@ -97,7 +95,7 @@ class Settings:
         0.0, "Age up to which history is kept; 0 is no bound.", _DISK, low=0.0, high=_YEARS
     )
     accept_loss: bool = setting(
-        False, "Start with what is left of a damaged directory, though messages are missing.", _DISK
+        False, "Start though the directory has lost something: with what can be read, in a new epoch.", _DISK
     )
     exit_on_store_failure: bool = setting(
         False, "Exit with 1 when the disk fails, and not go on for those who read.", _DISK
@@ -110,10 +108,10 @@ class Settings:
     identity_frames: int = count(4096, "How many of a publisher's last publishes are.", _DELIVERY, "publishes")
     consumer_groups: int = count(1000, "Consumer groups that the broker holds.", _DELIVERY, "groups")
     ack_timeout: float = seconds(
-        30.0, "Time that a consumer has for a message; its consumer may ask for another.", _DELIVERY
+        30.0, "Time that a consumer has to acknowledge a message, where it asks for no other.", _DELIVERY
     )
     attempts: int = count(
-        5, "Times a message is handed to consumers before it goes to $dead.GROUP.", _DELIVERY, "times", high=1000
+        5, "Times that a message is handed out before it goes to $dead.GROUP; the same.", _DELIVERY, "times", high=1000
     )
 
     unsent_bytes: int = size(256 * KIB, "Unsent bytes over which a peer is behind.", _SLOW)
@@ -231,67 +229,7 @@ def _listed() -> str:
     return "; `tickwire serve --help` lists them"
 
 
-def as_markdown() -> str:
-    """docs/settings.md."""
-    lines = [_INTRODUCTION]
-    for group in dict.fromkeys(described.group for described in SETTINGS.values()):
-        lines += [f"## {group}", "", "| setting | flag | default | allowed | what it is |", "|---|---|--:|---|---|"]
-        lines += [_row(described) for described in SETTINGS.values() if described.group == group]
-        lines.append("")
-    return "\n".join(lines)
-
-
-def _row(it: Setting) -> str:
-    flag = f"{it.flag}, --no-{it.flag[2:]}" if isinstance(it.default, bool) else it.flag
-    unit = f" {it.unit}" if it.unit not in ("", BYTES, SECONDS, DIRECTORY) else ""
-    default = it.show(it.default) + unit or "none"
-    return f"| `{it.name}` | `{flag}` | {default} | {it.allowed()} | {it.help} |"
-
-
-_INTRODUCTION = """# Settings
-
-Every setting can be given in three ways; the first that is there wins: a flag of `tickwire serve`, a variable of the
-environment (`TICKWIRE_` and the name in capitals: `TICKWIRE_RETAIN_BYTES`), a line in the TOML file that
-`--config FILE` or the variable `TICKWIRE_CONFIG` names. In Python: `Settings(retain_bytes="8 MiB")`, or
-`Settings.load("tickwire.toml")`.
-
-```toml
-host = "0.0.0.0"
-retain_bytes = "8 MiB"
-retain_seconds = 300
-```
-
-Sizes are bytes, or a number with `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB` or `TB`. Durations are seconds, or a
-number with `ms`, `s`, `m`, `h` or `d`. What is misspelt or out of bounds is refused with a sentence.
-
-## Some topics differently
-
-Tables of the file, or `Settings(topics=[{"pattern": "prices.>", "durable": False}])`. The first whose pattern matches
-a topic is for it; what it does not say, the settings below do.
-
-```toml
-[[topics]]
-pattern = "prices.>"
-durable = false             # stays in memory, though the broker has a disk
-retain_seconds = "5m"
-
-[[topics]]
-pattern = "orders.*"
-retain_bytes = "20 GiB"
-retain_seconds = "30d"
-```
-
-| key | allowed | what it is |
-|---|---|---|
-| `pattern` | a topic, or one with `*` and `>` | The topics that the table is for. |
-| `durable` | true or false | Whether they are kept on disk, where the broker has one. Default: true. |
-| `retain_messages` | an integer from 0 | Messages kept of each of them; 0 is no bound. |
-| `retain_bytes` | a size from 0 | History kept of each of them; on disk, 0 is no bound. |
-| `retain_seconds` | a duration from 0 | Age up to which history is kept; on disk, 0 is no bound. |
-
-Retention drops whole sections, what was published together, so it may keep a little more than is asked. A topic that
-is on disk stays there: `durable = false` is for those that are made later.
-"""
-
 if __name__ == "__main__":
+    from .settings_page import as_markdown
+
     print(as_markdown(), end="")

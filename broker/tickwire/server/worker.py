@@ -38,8 +38,10 @@ class Worker:
 
         self.do(job, done)
         self._jobs.put(None)
-        await finished
-        self._thread.join()
+        try:
+            await finished
+        finally:
+            self._thread.join()
 
     def _run(self) -> None:
         while (work := self._jobs.get()) is not None:

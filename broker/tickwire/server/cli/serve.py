@@ -55,7 +55,8 @@ def serve(config: str | None, **flags: Any) -> int:
     Every flag is also a variable (--retain-bytes is TICKWIRE_RETAIN_BYTES) and a key of the file (retain_bytes).
     Flags win over variables, which win over the file. Sizes may be written 4 MiB, durations 60s or 500ms.
 
-    With --data DIR what is acknowledged is on disk, and there after a restart; without it topics live in memory.
+    With --data DIR what is acknowledged is on disk, and there after a restart; without it topics live in memory. What
+    is kept of some topics only is said by [[topics]] tables of the file: docs/settings.md.
     """
     try:
         settings = Settings.load(config, flags=flags)

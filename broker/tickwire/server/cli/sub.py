@@ -53,7 +53,8 @@ def sub(
     tickwire sub 'trades.>' --since earliest --until-now        all that the broker has, and no more
     tickwire sub 'prices.*' | jq -c 'select(.topic == "prices.AAPL") | .data'
 
-    When the connection is lost it comes back by itself. What was missed meanwhile is told on standard error.
+    When the connection is lost it comes back by itself, and what came meanwhile is printed then. What the broker does
+    not have any more is told on standard error.
     Bytes are printed as {"$bytes": "aGk="}, NaN as null.
     """
     for pattern in patterns:

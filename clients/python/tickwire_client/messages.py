@@ -118,13 +118,14 @@ class Section:
 
     def value(self, index: int) -> Any:
         """The data of one message. All are decoded when the first is wanted: together they cost a fraction."""
+        values = self.values()
+        return values[index] if values else unpack(self.payloads[index])
+
+    def values(self) -> list[Any]:
+        """The data of all, or an empty list where one is not what it should be: the others are good one by one."""
         if self._values is None:
-            if self.format == BYTES:
-                self._values = self.payloads
-            else:
-                # An empty list where one of them is not what it should be: the others are still good one at a time.
-                self._values = unpack_together(self.payloads) or []
-        return self._values[index] if self._values else unpack(self.payloads[index])
+            self._values = list(self.payloads) if self.format == BYTES else unpack_together(self.payloads) or []
+        return self._values
 
 
 class Message:
@@ -177,6 +178,11 @@ class Message:
     def time(self) -> float:
         """When the broker accepted it, by the broker's clock, in seconds since 1970-01-01 UTC."""
         return self._section.time_us / 1e6
+
+    @property
+    def section(self) -> Section:
+        """The run of messages that it came with: what they share is looked at once."""
+        return self._section
 
     def __repr__(self) -> str:
         payload = self.payload

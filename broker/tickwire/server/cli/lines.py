@@ -40,30 +40,36 @@ def json_lines(messages: list[Message]) -> str:
 
 
 def _run_ends(messages: list[Message], start: int) -> int:
-    """Where the messages end that have the topic and the time of the first."""
-    topic, time = messages[start].topic, messages[start].time
-    for index in range(start + 1, len(messages)):
-        if messages[index].time != time or messages[index].topic != topic:
-            return index
-    return len(messages)
+    """Where the messages end that follow the first one in its section."""
+    first = messages[start]
+    left = len(first.section) - (first.offset - first.section.first)
+    end = min(start + left, len(messages))
+    last = messages[end - 1]
+    if last.section is first.section and last.offset - first.offset == end - 1 - start:
+        return end
+    return start + 1  # some between them were left out
 
 
 def _run(run: list[Message]) -> Iterable[str]:
-    before = f'{{"topic":{to_text(run[0].topic)},"offset":'
-    between = f',"time":{run[0].time!r},"data":'
+    first = run[0]
+    before = f'{{"topic":{to_text(first.topic)},"offset":'
+    between = f',"time":{first.time!r},"data":'
     texts = _together(run) or map(_alone, run)
-    return [f"{before}{message.offset}{between}{text}}}\n" for message, text in zip(run, texts, strict=True)]
+    offsets = range(first.offset, first.offset + len(run))
+    return [f"{before}{offset}{between}{text}}}\n" for offset, text in zip(offsets, texts, strict=True)]
 
 
 def _together(run: list[Message]) -> list[str] | None:
     """The data of each as JSON, in one call; None where one of them needs a closer look."""
-    from tickwire_client import WireError
-
+    section, at = run[0].section, run[0].offset - run[0].section.first
+    data = section.values()[at : at + len(run)]
+    if not data:
+        return None
     values: list[Any] = [_MARK] * (2 * len(run) - 1)
+    values[::2] = data
     try:
-        values[::2] = [message.data for message in run]
         text = orjson.dumps(values, plain, orjson.OPT_PASSTHROUGH_DATETIME)
-    except (WireError, TypeError):
+    except TypeError:
         return None
     if _SMALL in text or _EXPONENT.search(text):
         return None

@@ -18,7 +18,6 @@ import apsw
 
 from tickwire.store.disk import DiskStore
 from tickwire.store.disk.errors import StoreLocked, StoreMissing
-from tickwire.store.disk.place import DATABASE
 
 Failure = Callable[[str], Exception]
 
@@ -361,5 +360,3 @@ def _sectors(offset: int, data: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 _vfs = _Disks()  # registered as long as it lives
-
-__all__ = ["DATABASE", "FakeDisk", "FakeFile"]

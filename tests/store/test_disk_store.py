@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from house.fake_disk import FakeDisk
 from tickwire.core.policy import Policy
 from tickwire.core.store import GroupCursor, Identity, Life, StoredGroup, StoredTopic, StoreFailed
 from tickwire.fanout.log import Reading
@@ -73,14 +74,17 @@ def test_an_hour_claims_more_stamps_and_volatile_offsets(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("closed", [True, False])
 @pytest.mark.parametrize("commits", [1, 1_200])
-def test_identities_outlive_the_process(tmp_path: Path, closed: bool, commits: int) -> None:
-    author = Author(DiskStore(tmp_path, identity_frames=100_000))
+def test_identities_outlive_the_process(closed: bool, commits: int) -> None:
+    disk = FakeDisk()
+    author = Author(disk.store())
     sent = [Identity("trader", 7, number, number * 3, [number, 0]) for number in range(commits)]
     for identity in sent:
         author.commit(("a", 1), identities=[identity])
-    leave(author.store, closed)
+    if closed:
+        author.store.close()
+    disk.kill()
 
-    life = life_of(tmp_path, identity_frames=100_000)
+    life = disk.store().open()
 
     assert [identity for _, identity in life.identities] == sent
     assert [time for time, _ in life.identities] == [time_of(stamp) for stamp in range(1, commits + 1)]
@@ -99,8 +103,9 @@ def test_of_each_publisher_the_newest_frames_are_handed_out(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
-def test_identities_outside_the_window_are_forgotten(tmp_path: Path) -> None:
-    author = Author(DiskStore(tmp_path, identity_seconds=60))
+def test_identities_outside_the_window_are_forgotten() -> None:
+    disk = FakeDisk()
+    author = Author(disk.store(identity_seconds=60))
     for number in range(1_100):
         author.commit(("a", 1), identities=[Identity("old", 1, number, 0, [0])])
     for second in range(0, 90, 5):
@@ -108,22 +113,23 @@ def test_identities_outside_the_window_are_forgotten(tmp_path: Path) -> None:
     author.commit(("a", 1), identities=[Identity("new", 1, 1, 0, [0])])
     author.store.close()
 
-    life = life_of(tmp_path)
+    life = disk.store().open()
 
     kept = [identity.sequence for _, identity in life.identities if identity.publisher == "old"]
     assert kept == list(range(1_024, 1_100))
     assert life.identities[-1][1].publisher == "new"
 
 
-def test_a_clock_that_is_set_forward_lets_no_identity_be_forgotten(tmp_path: Path) -> None:
-    author = Author(DiskStore(tmp_path, identity_seconds=60))
+def test_a_clock_that_is_set_forward_lets_no_identity_be_forgotten() -> None:
+    disk = FakeDisk()
+    author = Author(disk.store(identity_seconds=60))
     for number in range(1_100):
         author.commit(("a", 1), identities=[Identity("old", 1, number, 0, [0])])
     for second in (0, 86_400, 0, 86_400):
         author.store.retain(keep_all, time_of(1_100) + second * 1_000_000)
     author.store.close()
 
-    assert len(life_of(tmp_path).identities) == 1_100
+    assert len(disk.store().open().identities) == 1_100
 
 
 def test_groups_and_their_cursors_outlive_the_process(tmp_path: Path) -> None:

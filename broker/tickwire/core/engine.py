@@ -23,7 +23,7 @@ from tickwire.wire.messages import Ack, End, Join, Publish, Refusal, Subscribe
 from .commits import Commit, Pending, Receipt
 from .errors import NoSpace, StoreDown, StoreUnsure
 from .groups import Groups
-from .identity import Identities, Publisher, Repeat
+from .identity import Identities, Publisher, Repeat, repeat_of
 from .joining import Joiner
 from .limits import Limits
 from .readership import Readership
@@ -165,7 +165,7 @@ class Engine:
     def tick(self, now: float) -> None:
         """Once a second: forget what is too old, and topics that have neither readers nor history."""
         self._now = now
-        self.topics.tick(now, lambda topic: bool(self.readership.interests(topic)))
+        self.topics.tick(now, self._is_read)
         self.identities.tick(now)
         self.groups.tick(now)
 
@@ -252,7 +252,7 @@ class Engine:
         """What is to be stored beside sections."""
         batch, self._owed = self._owed, Batch(0, 0)
         if self.store.durable:
-            batch.freed += self.topics.take_freed()
+            batch.freed = list(dict.fromkeys((*batch.freed, *self.topics.take_freed())))
             batch.floor, batch.freed_stamp = self.topics.floor, self.topics.freed_stamp
             batch.volatile_floor = self.topics.volatile_floor
             groups, cursors = self.groups.changes()
@@ -315,13 +315,12 @@ class Engine:
         pending, self._pending = self._pending, Pending()
         for topic in dict.fromkeys((*(topic for topic, _ in commit.sealed), *pending.touched)):
             topic.take_back()
-        self.identities.take_back(self.identities.take_new()[0])
-        if full:
-            self.identities.take_back(commit.identities)
-        else:
-            self.identities.doubt(commit.identities)
+        doubted = [] if full else commit.identities
+        undone = [*(commit.identities if full else []), *self.identities.take_new()[0]]
+        self.identities.take_back(undone)
+        self.identities.doubt(doubted)
         for each in (commit, pending):
-            self._answer_repeats(each.receipts, each.repeats)
+            self._answer_repeats(each, frozenset(map(repeat_of, undone)), frozenset(map(repeat_of, doubted)))
         self._refuse(commit.receipts, commit.publishers, NoSpace() if full else StoreUnsure())
         self._refuse(pending.receipts, pending.publishers, self.refuses)
         for peer in pending.publishers:
@@ -329,20 +328,20 @@ class Engine:
         self._own_later += commit.own + pending.own
         self._owed = replace(commit.batch, sections=[], identities=[])
 
-    def _answer_repeats(self, receipts: dict[Peer, list[Receipt]], repeats: dict[tuple[Peer, int], Repeat]) -> None:
-        """A repeat shares the fate of its first: what was stored long ago is acknowledged, whatever becomes of the rest."""
-        for (peer, id), repeat in repeats.items():
-            receipt = next((each for each in receipts.get(peer, []) if each[0] == id), None)
-            became = self.identities.became(repeat)
-            if receipt is None or became == "gone":
+    def _answer_repeats(self, answers: Commit | Pending, undone: frozenset[Repeat], doubted: frozenset[Repeat]) -> None:
+        """A repeat shares the fate of its first: what was stored before is acknowledged, whatever fails now."""
+        for (peer, id), repeat in answers.repeats.items():
+            receipts = answers.receipts.get(peer, [])
+            receipt = next((each for each in receipts if each[0] == id), None)
+            if receipt is None or repeat in undone:
                 continue
-            receipts[peer].remove(receipt)
-            if not receipts[peer]:
-                del receipts[peer]
-            if became == "stored":
-                self.acknowledge(peer, receipt, repeat)
-            else:
+            receipts.remove(receipt)
+            if not receipts:
+                del answers.receipts[peer]
+            if repeat in doubted:
                 self._refuse({peer: [receipt]}, [], StoreUnsure())
+            else:
+                self.acknowledge(peer, receipt, repeat)
 
     def _refuse(self, receipts: dict[Peer, list[Receipt]], publishers: list[Peer], why: Refused) -> None:
         """Tell everyone: whoever asked for a receipt by its id, the others once."""
@@ -378,6 +377,13 @@ class Engine:
             topic.touched = self.due = True
             pending.touched.append(topic)
         topic.append(list(payloads), sum(map(len, payloads)), MSGPACK)
+
+    def _is_read(self, topic: Topic) -> bool:
+        """Whether somebody reads a topic, or is on the way to it and must be told of what is gone."""
+        if self.readership.interests(topic):
+            return True
+        trails = (trail for peer in self.catch_up.trailing for trail in peer.trails)
+        return any(isinstance(trail, Trail) and trail.awaits(topic) for trail in trails)
 
     def _writable(self, peer: Peer) -> bool:
         return not peer.behind and peer.unsent() <= self.limits.unsent_bytes // 2

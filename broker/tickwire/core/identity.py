@@ -38,6 +38,11 @@ def checksum_of(runs: Sequence[Run]) -> int:
     return checksum
 
 
+def repeat_of(identity: Identity) -> Repeat:
+    """What names a frame that is repeated."""
+    return (identity.publisher, identity.incarnation), identity.sequence
+
+
 class Identities:
     """The windows of all publishers. A frame is remembered for `seconds`, and the last `frames` of each publisher.
 
@@ -110,12 +115,6 @@ class Identities:
             if window is not None and each.sequence in window.frames:
                 checksum, _, at = window.frames[each.sequence]
                 window.frames[each.sequence] = checksum, None, at
-
-    def became(self, repeat: Repeat) -> str:
-        """What became of a frame that somebody has repeated: "stored", "unsure", or "gone"."""
-        window = self._windows.get(repeat[0])
-        found = window.frames.get(repeat[1]) if window is not None else None
-        return "gone" if found is None else "unsure" if found[1] is None else "stored"
 
     def tick(self, now: float) -> None:
         """Forget what is older than the window."""

@@ -55,15 +55,19 @@ class ReadPlace:
     offset: int | None = None
 
     def run(self, store: Store) -> None:
+        seek, topic = self.seek, self.seek.log.topic
         try:
-            self.offset = store.find(self.seek.log.topic, self.seek.stamp, self.seek.time_us)
+            offset = store.find(topic, seek.stamp, seek.time_us)
+            gap_end = store.read(topic, seek.oldest, 1).gap_end if offset > seek.oldest else None
         except StoreFailed:
-            self.offset = None
+            return
+        # Where the oldest went meanwhile, what was found may be only the first that is left.
+        self.offset = seek.oldest if gap_end is not None and offset <= gap_end else offset
 
     def settle(self) -> None:
-        """Tell the trail. Where the store cannot say, it begins with the oldest."""
-        log = self.seek.log
-        self.trail.found(self.seek, log.oldest if self.offset is None else min(self.offset, log.end))
+        """Tell the trail. Where the store cannot say, it begins with what was the oldest when it was asked."""
+        seek = self.seek
+        self.trail.found(seek, seek.oldest if self.offset is None else min(self.offset, seek.log.end))
 
 
 Read = ReadSections | ReadPlace

@@ -40,6 +40,7 @@ from .errors import (
     IdentityRequired,
     OffsetOfPattern,
     ReservedTopic,
+    StoreDown,
     SubscriptionExists,
     TooManySubscriptions,
     UnknownConsumer,
@@ -271,9 +272,13 @@ class Session:
         self._engine.identities.add(self._publisher, sequence, checksum, list(offsets), now, durable)
 
     def _check_store(self, topics: list[Topic]) -> None:
-        """Raise where the store takes nothing now, and one of the topics is on disk."""
+        """Raise where the store takes nothing now, and one of the topics is on disk.
+
+        After it failed, raise for all topics: a commit of which nobody knows may come back with the next life, and then
+        no reader may have seen a later stamp.
+        """
         refuses = self._engine.refuses
-        if refuses is not None and any(topic.durable for topic in topics):
+        if refuses is not None and (isinstance(refuses, StoreDown) or any(topic.durable for topic in topics)):
             raise refuses
 
     def _checked(self, run: Run) -> int:

@@ -26,6 +26,7 @@ class Seek:
     log: TopicLog
     stamp: int | None
     time_us: int | None
+    oldest: int  # that could be read when this was asked
     back: int = 0  # how many offsets before that it begins
 
 
@@ -33,8 +34,8 @@ class Trail:
     """One subscription on its way to the present. `cursors` are brought forward by the catch-up."""
 
     __slots__ = (
-        "_after", "_exact", "_first", "_matches", "_notices", "_positions", "_round", "_scan", "_since_stamp", "_start",
-        "_time_us", "_topics", "cursors", "id", "once", "pattern", "seeking", "seeks", "stream"
+        "_after", "_exact", "_first", "_logs", "_matches", "_notices", "_positions", "_round", "_scan", "_since_stamp",
+        "_start", "_time_us", "_topics", "cursors", "id", "once", "pattern", "seeking", "seeks", "stream"
     )  # fmt: skip
 
     def __init__(self, topics: Topics, subscribe: Subscribe, epoch: int) -> None:
@@ -43,10 +44,11 @@ class Trail:
         self.stream = 0
         self.cursors: dict[TopicLog, int] = {}
         self.seeks: list[Seek] = []  # to be asked of the store
-        self.seeking: set[TopicLog] = set()  # asked, and not answered
+        self.seeking: dict[TopicLog, Seek] = {}  # asked, and not answered
         self._topics = topics
         self._exact = is_exact(subscribe.pattern)
         self._matches = matcher(subscribe.pattern).fullmatch
+        self._logs: dict[str, TopicLog] = {}  # those that it has a cursor in, or seeks one
         self._notices: list[Gap] = []
         self._positions: dict[str, int] = {}
         self._start, self._after = "earliest", -1
@@ -67,6 +69,13 @@ class Trail:
         self._go_on()
         return self.complete and not self._notices and all(cursor == log.end for log, cursor in self.cursors.items())
 
+    def awaits(self, topic: Topic) -> bool:
+        """Whether it has something of a topic to look at yet."""
+        log = topic.log
+        if topic.stamp <= self._after or log in self.cursors or log in self.seeking:
+            return False
+        return self._matches(topic.name) is not None
+
     def advance(self) -> list[bytes]:
         """Look for topics that it misses something of, a bounded number of them; returns notices that come first."""
         self._go_on()
@@ -77,8 +86,8 @@ class Trail:
 
     def found(self, seek: Seek, offset: int) -> None:
         """The store's answer."""
-        self.seeking.discard(seek.log)
-        self.cursors[seek.log] = max(seek.log.oldest, offset - seek.back) if seek.back else offset
+        if self.seeking.pop(seek.log, None) is not None:
+            self.cursors[seek.log] = max(seek.oldest, offset - seek.back)
 
     def _begin(self, subscribe: Subscribe, epoch: int) -> None:
         seen = subscribe.seen
@@ -167,7 +176,8 @@ class Trail:
 
     def _place(self, topic: Topic) -> None:
         log = topic.log
-        position = self._positions.get(topic.name)
+        position = self._stood(topic.name)
+        self._logs[topic.name] = log
         if position is not None:
             self.cursors[log] = min(max(position, 0), log.end)
         elif not self._first or self._start == "stamp":
@@ -181,6 +191,14 @@ class Trail:
         else:
             self.cursors[log] = log.oldest
 
+    def _stood(self, name: str) -> int | None:
+        """Where it stands in a topic: the client says so, or it was there before the topic was freed and came back."""
+        before = self._logs.get(name)
+        if before is None:
+            return self._positions.get(name)
+        seek = self.seeking.pop(before, None)
+        return self.cursors.pop(before, None) if seek is None else seek.oldest
+
     def _place_after(self, topic: Topic, stamp: int) -> None:
         log = topic.log
         if log.knows(stamp):
@@ -190,7 +208,7 @@ class Trail:
         elif log.dropped_stamp > stamp:
             self.cursors[log] = min(topic.first, log.oldest)  # a gap, said too large rather than too small
         else:
-            self._seek(Seek(log, stamp, None))
+            self._seek(Seek(log, stamp, None, log.oldest))
 
     def _place_last(self, topic: Topic) -> None:
         """At the newest message; where it began over an earlier connection, at what was the newest one then."""
@@ -201,14 +219,14 @@ class Trail:
             after = log.first_after(stamp) if log.knows(stamp) else log.oldest
             self.cursors[log] = max(log.oldest, after - 1)
         else:
-            self._seek(Seek(log, stamp, None, back=1))
+            self._seek(Seek(log, stamp, None, log.oldest, back=1))
 
     def _place_at(self, log: TopicLog, time_us: int) -> None:
         if log.oldest == log.start or log.began_before(time_us):
             self.cursors[log] = log.first_since(time_us)
         else:
-            self._seek(Seek(log, None, time_us))
+            self._seek(Seek(log, None, time_us, log.oldest))
 
     def _seek(self, seek: Seek) -> None:
         self.seeks.append(seek)
-        self.seeking.add(seek.log)
+        self.seeking[seek.log] = seek

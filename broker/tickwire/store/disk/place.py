@@ -138,7 +138,11 @@ class Directory:
         if self.size(RESERVE) == self._reserve_bytes:
             return True
         try:
-            _allocate(path, self._reserve_bytes)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                _allocate(file, self._reserve_bytes)
+            finally:
+                os.close(file)
         except OSError:
             self.give_up_reserve()
             return False
@@ -159,7 +163,7 @@ class Directory:
         for name, size in ((WAL, WAL_BYTES), (WAL_INDEX, WAL_INDEX_BYTES)):
             with contextlib.suppress(OSError):
                 file = self._open[name] = os.open(self.directory / name, os.O_RDWR | os.O_CLOEXEC)
-                os.posix_fallocate(file, 0, size)
+                _allocate(file, size)
 
     def sync(self) -> None:
         _sync_directory(self.directory)
@@ -170,12 +174,12 @@ class Directory:
         self._open.clear()
 
 
-def _allocate(path: Path, size: int) -> None:
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+def _allocate(file: int, size: int) -> None:
+    """Make the file so long, with room on the disk for all of it. Where that cannot be asked for, it is only longer."""
+    if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
-    finally:
-        os.close(file)
+    elif os.fstat(file).st_size < size:
+        os.ftruncate(file, size)
 
 
 def _sync_directory(path: Path) -> None:

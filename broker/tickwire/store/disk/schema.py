@@ -55,6 +55,8 @@ def _set_up(connection: apsw.Connection, vfs: str | None, cache_kib: int, writes
         connection.pragma(name, value)
     if writes:
         connection.pragma("synchronous", "full")
+        connection.pragma("fullfsync", 1)  # macOS: what its fsync alone does not do
+        connection.pragma("checkpoint_fullfsync", 1)
         connection.pragma("wal_autocheckpoint", 0)
     else:
         connection.pragma("query_only", 1)

@@ -54,6 +54,7 @@ class DiskStore:
         self._state: State
         self._retention: Retention
         self._claim_at_us = CLAIM_EVERY_US
+        self._has_reserve = False
 
     # Its life.
 
@@ -103,7 +104,7 @@ class DiskStore:
         self._helped(lambda: self._writer.transact(self._write_meta))
         place.write(ACKNOWLEDGED, encode_acknowledged(state.meta.epoch, state.serial), sync=True)
         place.sync()
-        place.make_reserve()
+        self._has_reserve = place.make_reserve()
         self._reader = connection if place.vfs else connect(place.path(DATABASE), None, _READ_CACHE_KIB, writes=False)
         return life
 
@@ -130,13 +131,14 @@ class DiskStore:
             self._housekeep(time_us)
             cuts = self._retention.cuts(self._writer.connection, policy_of, time_us)
             return self._drop(cuts) if cuts else []
-        except (StoreFull, StoreFailed):
+        except (StoreFull, StoreFailed, apsw.Error):
             return []
 
     def probe(self) -> None:
         """Whether there is room again. Raises StoreFull where there is none."""
         self._writer.checkpoint(whole=True)
-        if not self._place.make_reserve() and self._free_bytes() < 2 * _ROOM:
+        self._has_reserve = self._place.make_reserve()
+        if not self._has_reserve and self._free_bytes() < 2 * _ROOM:
             raise StoreFull("there is no room on the disk")
         if self._free_bytes() + self._place.room() < _ROOM:
             raise StoreFull("there is no room on the disk")
@@ -196,13 +198,16 @@ class DiskStore:
         except StoreFull:
             if not self._place.give_up_reserve():
                 raise
+            self._has_reserve = False
             with contextlib.suppress(StoreFull):
                 self._writer.checkpoint(whole=True)
             step()
 
     def _housekeep(self, time_us: int) -> None:
-        """Forget identities outside the window, and claim numbers for the minutes to come."""
+        """Forget identities outside the window, claim numbers for the minutes to come, hold the reserve again."""
         state = self._state
+        if not self._has_reserve:
+            self._has_reserve = self._place.make_reserve()
         state.clock.turn(time_us)
         if state.clock.us >= self._claim_at_us:
             state.meta.claim()

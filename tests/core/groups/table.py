@@ -141,9 +141,7 @@ class Seat:
         self.sent: list[bytes] = []
         self.peer = Peer(id, self.sent.append, lambda: 0)
 
-    def consume(
-        self, pattern: str, id: int = 1, group: str = "g", max_unacked: int = 1_000, attempts: int = 5
-    ) -> Seat:
+    def consume(self, pattern: str, id: int = 1, group: str = "g", max_unacked: int = 1_000, attempts: int = 5) -> Seat:
         consume = Consume(id, pattern, group, max_unacked, 30_000, attempts)
         self.table.groups.join(self.peer, consume, self.peer.next_stream(), self.table.now)
         self.table.deal()

@@ -108,20 +108,20 @@ def finished(process: subprocess.Popen[str], what: str, timeout: float = 180) ->
     except subprocess.TimeoutExpired:
         raise RunFailed(f"{what} was not done after {timeout:.0f} s") from None
     if process.returncode:
-        raise RunFailed(f"{what}: {_last_line(errors) or f'exit code {process.returncode}'}")
-    figures: Figures = json.loads(_last_line(output) or "{}")
+        raise RunFailed(f"{what}: {last_line(errors) or f'exit code {process.returncode}'}")
+    figures: Figures = json.loads(last_line(output) or "{}")
     return figures
 
 
 @contextmanager
 def _server(name: str, arguments: list[str]) -> Iterator[Server]:
     with tempfile.TemporaryFile() as log:
-        with _on_core(SERVER_CORE):
+        with on_core(SERVER_CORE):
             process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log)
         try:
             yield Server(name, process.pid, _port_of(process, log.fileno(), name))
         finally:
-            _stop(process)
+            stop(process)
 
 
 def _port_of(process: subprocess.Popen[bytes], log: int, name: str) -> int:
@@ -131,26 +131,26 @@ def _port_of(process: subprocess.Popen[bytes], log: int, name: str) -> int:
         if found := re.search(r"listening on ws://\S+:(\d+)/ws", said):
             return int(found[1])
         if process.poll() is not None:
-            raise RunFailed(f"{name} did not start: {_last_line(said)}")
+            raise RunFailed(f"{name} did not start: {last_line(said)}")
         time.sleep(0.05)
     raise RunFailed(f"{name} did not listen within {STARTING_S:.0f} s")
 
 
 @contextmanager
 def _started(core: int, command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    with _on_core(core):
+    with on_core(core):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
-        _stop(process)
+        stop(process)
         for pipe in (process.stdout, process.stderr):
             assert pipe is not None
             pipe.close()
 
 
 @contextmanager
-def _on_core(core: int) -> Iterator[None]:
+def on_core(core: int) -> Iterator[None]:
     """What is started within inherits the core, so that its first instruction runs there already."""
     os.sched_setaffinity(0, {core})
     try:
@@ -159,7 +159,7 @@ def _on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, _CORES)
 
 
-def _stop(process: subprocess.Popen[Any]) -> None:
+def stop(process: subprocess.Popen[Any]) -> None:
     if process.poll() is None:
         process.terminate()
     try:
@@ -169,6 +169,6 @@ def _stop(process: subprocess.Popen[Any]) -> None:
         process.wait()
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return lines[-1] if lines else ""

@@ -153,7 +153,7 @@ void publish(void) {
     for (connection *c; due >= sent + batch && (c = next_publisher()); sent += batch) {
         uint64_t stamp = time;
         if (asked.rate) { /* a message that is late because the server held it up is as old as when it was due */
-            uint64_t due_at = paced_from + (uint64_t)((double)(paced + sent) / asked.rate * 1e9);
+            uint64_t due_at = paced_from + (uint64_t)((double)(paced + sent + batch) / asked.rate * 1e9);
             if (time > due_at + LATE_NS) stamp = due_at;
         }
         append_publish(c, stamp);

@@ -178,12 +178,12 @@ def test_a_commit_that_ends_in_an_error_is_unknown_and_nothing_is_stored_after_i
     assert mine.payloads() == [b"kept"]
 
 
-def test_topics_in_memory_go_on_when_the_disk_failed() -> None:
+def test_topics_in_memory_go_on_when_the_disk_is_full() -> None:
     house = house_on_disk(MEMORY)
     mine, writer = reader(house, ">"), house.link()
     publish(writer, "a", b"1", id=1)
     house.flush()
-    fail(house, StoreFailed("fsync"))
+    fail(house, StoreFull("full"))
     writer.take()
 
     publish(writer, "m.a", b"2", id=2)
@@ -191,6 +191,32 @@ def test_topics_in_memory_go_on_when_the_disk_failed() -> None:
 
     assert [type(message) for message in writer.take()] == [Ack]
     assert mine.payloads() == [b"2"]
+
+
+def test_no_reader_sees_a_later_stamp_than_that_of_a_commit_that_may_come_back() -> None:
+    """So topics in memory stop too. Else a reader would have seen more than the commit, and never ask for it."""
+    house = house_on_disk(MEMORY)
+    writer = house.link()
+    publish(writer, "a", b"1")
+    house.flush()
+    batch = house.engine.take_commit()
+    house.store.commit(batch)
+    house.engine.committed(StoreFailed("it is on the disk, and nobody knows"))
+    publish(writer, "m.a", b"2", id=2)
+    late = house.link()
+    late.send(Subscribe(1, "a"))
+    house.flush()
+    (subscribed,) = late.take()
+    assert isinstance(subscribed, Subscribed)
+    assert (2, "store_failed") in refusals(writer)
+    house.store.close()
+
+    house.restart()
+    back = house.link()
+    back.send(Subscribe(1, "a", seen=(house.engine.epoch, subscribed.stamp)))
+    house.settle()
+
+    assert back.payloads() == [b"1"]
 
 
 def test_topics_in_memory_never_give_an_offset_twice_across_lives() -> None:

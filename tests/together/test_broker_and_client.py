@@ -28,10 +28,15 @@ CLIENTS = st.integers(0, 2)
 
 
 class Reader:
-    """A feed, and what it must have been given: every offset from where it began, as a message or in a gap."""
+    """A feed, and what it must have been given: every offset from where it began, as a message or in a gap.
 
-    def __init__(self, feed: Feed, house: House) -> None:
-        self.feed, self.house = feed, house
+    A cut of its connection changes nothing about that. One that began with the earliest is owed all that was kept then,
+    and a history what there was then, after which it ends.
+    """
+
+    def __init__(self, feed: Feed, house: House, start: str = "now") -> None:
+        self.feed, self.house, self.start = feed, house, start
+        self.ends: dict[str, int] = {}  # of the topics there were when the broker had it
         self.began: dict[str, int] | None = None  # topic -> the offset from which on it is owed messages
         self.next: dict[str, int] = {}
         self.answered = False  # by the broker, so that it counts as a subscription
@@ -42,6 +47,12 @@ class Reader:
     def _settled(self, error: TickwireError | None) -> None:
         assert error is None
         self.answered = True
+
+    def begins(self) -> None:
+        """The broker has its subscription from here on."""
+        topics = self.house.engine.topics.items()
+        self.began = {name: topic.log.end if self.start == "now" else topic.log.oldest for name, topic in topics}
+        self.ends = {name: topic.log.end for name, topic in topics}
 
     def read(self) -> None:
         for item in self.feed.take():
@@ -87,8 +98,11 @@ class Reader:
 
     def check_complete(self) -> None:
         """Called when everything has been delivered."""
-        assert self.feed.live
         assert self.began is not None
+        if self.start == "history":
+            self._check_history()
+            return
+        assert self.feed.live
         if self.unknown:
             return
         for name, topic in self.house.engine.topics.items():
@@ -96,13 +110,23 @@ class Reader:
             if matches(self.feed.pattern, name) and topic.end > max(topic.first, self.began.get(name, 0)):
                 assert self.next.get(name) == topic.end, f"{name}: got up to {self.next.get(name)} of {topic.end}"
 
+    def _check_history(self) -> None:
+        assert self.feed.ended
+        if self.unknown:
+            return
+        for name, end in self.ends.items():
+            topic = self.house.engine.topics.get(name)
+            kept = topic is not None and topic.log.oldest < end
+            if kept and matches(self.feed.pattern, name) and end > (self.began or {}).get(name, 0):
+                assert self.next.get(name, 0) >= end, f"{name}: the history ended at {self.next.get(name)} of {end}"
+
 
 class Client:
     """A client session and its link, when it has one. What is in flight is lost when the link is cut."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, name: str) -> None:
         self.house = house
-        self.session = Session()
+        self.session = Session(identity=(name, 1))
         self.link: Link | None = None
         self.inbox: deque[bytes] = deque()  # read off the link, not yet handled
         self.readers: list[Reader] = []
@@ -129,7 +153,7 @@ class Client:
         ids = {subscribe.id for subscribe in asked if isinstance(subscribe, Subscribe)}
         for reader in self.readers:
             if reader.began is None and reader.feed.id in ids:
-                reader.began = {name: topic.log.end for name, topic in self.house.engine.topics.items()}
+                reader.begins()
         self.link.send(frame)
 
     def exchange(self, most: int) -> None:
@@ -139,7 +163,7 @@ class Client:
             self.inbox += self.link.take_frames()
         for _ in range(min(most, len(self.inbox))):
             self.session.receive(self.inbox.popleft())
-        for frame in self.session.frames():
+        for frame in self.session.frames(self.house.clock.now):
             self.send(frame)
 
 
@@ -148,7 +172,7 @@ class Together(RuleBasedStateMachine):
     def build(self, patterns: list[str]) -> None:
         self.house = House(LIMITS)
         self.truth = self.house.store.messages
-        self.clients = [Client(self.house) for _ in range(3)]
+        self.clients = [Client(self.house, f"client {number}") for number in range(3)]
         self.receipts: list[tuple[Receipt, bytes]] = []
         self.published = 0
         for client, pattern in zip(self.clients, patterns, strict=True):
@@ -184,11 +208,13 @@ class Together(RuleBasedStateMachine):
         self.published += 1
         self.clients[client].session.post(topic, b"%d:%d:" % (client, self.published) + bytes(size))
 
-    @rule(client=CLIENTS, pattern=st.sampled_from(PATTERNS))
-    def subscribe(self, client: int, pattern: str) -> None:
+    @rule(client=CLIENTS, pattern=st.sampled_from(PATTERNS), start=st.sampled_from(["now", "earliest", "history"]))
+    def subscribe(self, client: int, pattern: str, start: str) -> None:
         its = self.clients[client]
         if len(its.readers) < 3:
-            its.readers.append(Reader(its.session.subscribe(pattern), self.house))
+            since = None if start == "now" else ("earliest",)
+            feed = its.session.subscribe(pattern, start=since, once=start == "history")
+            its.readers.append(Reader(feed, self.house, start))
 
     @rule(client=CLIENTS)
     def unsubscribe(self, client: int) -> None:
@@ -248,6 +274,7 @@ class Together(RuleBasedStateMachine):
             self.flush()
             self.house.engine.sweep()
         assert not self.house.engine.catch_up.behind
+        assert not self.house.engine.catch_up.trailing
         for client in self.clients:
             for reader in client.readers:
                 reader.read()
@@ -269,6 +296,10 @@ class Together(RuleBasedStateMachine):
         for receipt, payload in self.receipts:
             assert self.truth[receipt.topic, receipt.offset] == payload, "a receipt names another message"
         self._check_publishers_order()
+        acknowledged = {payload for _, payload in self.receipts}
+        assert len(acknowledged) == len(self.receipts)
+        stored = [payload for payload in self.truth.values() if payload in acknowledged]
+        assert len(stored) == len(acknowledged), "what was sent again was stored again"
 
     def _check_publishers_order(self) -> None:
         last: dict[tuple[str, bytes], int] = {}

@@ -379,11 +379,11 @@ class Engine:
         topic.append(list(payloads), sum(map(len, payloads)), MSGPACK)
 
     def _is_read(self, topic: Topic) -> bool:
-        """Whether somebody reads a topic, or is on the way to it and must be told of what is gone."""
+        """Whether somebody reads a topic, or is on the way to do so."""
         if self.readership.interests(topic):
             return True
         trails = (trail for peer in self.catch_up.trailing for trail in peer.trails)
-        return any(isinstance(trail, Trail) and trail.awaits(topic) for trail in trails)
+        return any(isinstance(trail, Trail) and trail.reads(topic) for trail in trails)
 
     def _writable(self, peer: Peer) -> bool:
         return not peer.behind and peer.unsent() <= self.limits.unsent_bytes // 2

@@ -69,12 +69,12 @@ class Trail:
         self._go_on()
         return self.complete and not self._notices and all(cursor == log.end for log, cursor in self.cursors.items())
 
-    def awaits(self, topic: Topic) -> bool:
-        """Whether it has something of a topic to look at yet."""
+    def reads(self, topic: Topic) -> bool:
+        """Whether it stands in a topic, or has still to look at it."""
         log = topic.log
-        if topic.stamp <= self._after or log in self.cursors or log in self.seeking:
-            return False
-        return self._matches(topic.name) is not None
+        if log in self.cursors or log in self.seeking or topic.name == self.pattern:
+            return True
+        return topic.stamp > self._after and self._matches(topic.name) is not None
 
     def advance(self) -> list[bytes]:
         """Look for topics that it misses something of, a bounded number of them; returns notices that come first."""

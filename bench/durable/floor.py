@@ -1,0 +1,48 @@
+"""What the disk itself gives: one page written and synced, again and again, with no server in between."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from processes import SERVER_CORE, Figures, on_core
+
+from durable.meters import flushes
+
+PAGE = bytes(4096)
+PREPARED = 16 << 20  # bytes of the file that is written over, again and again
+
+
+def measure(directory: Path, seconds: float) -> Figures:
+    """Pages a second: at the end of a file that grows, and over pages that the file has already."""
+    with on_core(SERVER_CORE), _file(directory / "floor") as file:
+        grown = _pages(file, directory, seconds / 2, 1 << 62)
+        os.pwrite(file, bytes(PREPARED), 0)
+        os.fsync(file)
+        written_over = _pages(file, directory, seconds / 2, PREPARED)
+    return {"appended": grown, "written_over": written_over}
+
+
+def _pages(file: int, directory: Path, seconds: float, until: int) -> Figures:
+    flushed, start = flushes(directory), time.perf_counter()
+    count, end = 0, start + seconds
+    while (now := time.perf_counter()) < end:
+        os.pwrite(file, PAGE, count * len(PAGE) % until)
+        os.fdatasync(file)
+        count += 1
+    after = flushes(directory)
+    rate = None if after is None or flushed is None else (after - flushed) / (now - start)
+    return {"pages_per_s": count / (now - start), "flushes_per_s": rate}
+
+
+@contextmanager
+def _file(path: Path) -> Iterator[int]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        yield file
+    finally:
+        os.close(file)
+        path.unlink()

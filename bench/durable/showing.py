@@ -1,0 +1,83 @@
+"""Sheets at the terminal, and as a page of the documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from processes import Figures
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from durable.sheets import Sheet
+
+_INTRODUCTION = """\
+# Durable publishing, catching up, restarting: figures
+
+Written by `make bench-durable ARGS="--page docs/durability-figures.md"`; what is measured and how is in
+[bench/durable](../bench/durable/README.md). All figures are of one run on one machine, medians with the smallest and
+the largest round in parentheses. What an acknowledgment means is in [delivery.md](delivery.md).
+"""
+
+_NOT = """\
+## What these numbers are not
+
+- **Not what another disk gives.** An acknowledgment costs a flush, and flushes differ a hundredfold between disks (and
+  some lie about them). The two rows of the disk alone say what this one gave in the same minutes.
+- **Not the others' limits.** Each server has one core and is spoken to through its own Python client, all publishers
+  in one process on one other core. Where the load's core is full the client is the limit, and a faster one would show
+  more.
+- **Not the others' defaults.** Out of the box JetStream syncs every two minutes and Redis every second, and both are
+  then many times as fast, with that much to lose. `sync_interval: always` and `appendfsync always` promise what
+  `tickwire serve --data` does: what is acknowledged survives a power cut.
+- **Flushes** are what the disk counted (`/proc/diskstats`), of all programs on it. An fdatasync is one where only data
+  was due, two where the file grew and the journal of the file system was due as well.
+- **JetStream's "a message each"** are 100 publishes in flight at once and 100 acknowledgments; its "atomic batch" is
+  one acknowledgment for 100, like Tickwire's. Redis's batch is a pipeline, not a transaction: it may be kept in part.
+- **The p99 of the live readers** is of the oldest message in each delivery, on loopback, with the flush to disk in it.
+- **Restarts** are with the files dropped from the page cache, as far as the system follows that wish.
+"""
+
+
+def show(console: Console, results: Figures, sheets: Iterable[Sheet]) -> None:
+    """All sheets as tables, under the machine that they come from."""
+    console.print(", ".join(f"{name} {value}" for name, value in _origin(results).items()), style="dim")
+    for sheet in sheets:
+        console.print(_table(sheet))
+        for goal in sheet.goals:
+            console.print(escape(f"  {goal}"), style={None: "", True: "green", False: "red"}[goal.met])
+        for doubt in sheet.doubts:
+            console.print(escape(f"  {doubt}"), style="yellow")
+    console.print(
+        "\nMedians; in parentheses the smallest and the largest round. Flushes are those that the disk counted."
+    )
+
+
+def page(results: Figures, sheets: Iterable[Sheet], command: str) -> str:
+    """The same in Markdown, with what the numbers are not."""
+    origin = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in _origin(results).items())
+    parts = [_INTRODUCTION, f"## Where they come from\n\n    {command}\n\n{origin}\n"]
+    return "\n".join([*parts, *(_markdown(sheet) for sheet in sheets), _NOT])
+
+
+def _origin(results: Figures) -> dict[str, str]:
+    return {**results["machine"], **results["versions"]}
+
+
+def _table(sheet: Sheet) -> Table:
+    table = Table(title=sheet.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for index, column in enumerate(sheet.columns):
+        table.add_column(column, justify="right" if index else "left", overflow="fold")
+    for row in sheet.rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _markdown(sheet: Sheet) -> str:
+    align = "|".join("---" if index == 0 else "--:" for index in range(len(sheet.columns)))
+    lines = [f"## {sheet.title}", "", "| " + " | ".join(sheet.columns) + " |", f"|{align}|"]
+    lines += ["| " + " | ".join(row) + " |" for row in sheet.rows]
+    return "\n".join(
+        [*lines, "", *(f"- {goal}" for goal in sheet.goals), *(f"- *{doubt}*" for doubt in sheet.doubts), ""]
+    )

@@ -1,0 +1,77 @@
+"""What is measured of publishing, and what was promised of it. Pure arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from statistics import median
+
+from processes import Figures
+
+BATCH = 100  # messages
+PUBLISHERS = 16  # at most
+SINGLE = ("tickwire", "jetstream", "redis")
+BATCHED = ("tickwire", "jetstream", "jetstream-atomic", "redis")
+OTHERS = {"jetstream": ("jetstream", "jetstream-atomic"), "redis": ("redis",)}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What the publishers do."""
+
+    publishers: int
+    payload: int  # bytes
+    batched: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.publishers} x {self.payload} B, {f'batches of {BATCH}' if self.batched else 'single'}"
+
+    @property
+    def title(self) -> str:
+        who = f"{self.publishers} publishers" if self.publishers > 1 else "1 publisher"
+        what = f"batches of {BATCH} messages" if self.batched else "single messages"
+        return f"{who}, {what} of {self.payload:,} bytes"
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        return BATCHED if self.batched else SINGLE
+
+
+CASES = [Case(*each) for each in product((1, PUBLISHERS), (64, 1024), (False, True))]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Tickwire's messages a second by another's, and what was promised of that, if anything."""
+
+    other: str
+    reached: list[float]  # one for each round: machines change within minutes, so only neighbours compare
+    promised: float | None = None
+    over: bool = False  # more than promised, not at least
+
+    @property
+    def met(self) -> bool:
+        if self.promised is None:
+            return True
+        ratio = median(self.reached)
+        return ratio > self.promised if self.over else ratio >= self.promised
+
+
+def ratios(case: Case, rounds: list[Figures]) -> list[Ratio]:
+    """All that can be compared in the case."""
+    jetstream, redis = (_ratios(rounds, *OTHERS[name]) for name in ("jetstream", "redis"))
+    if case.batched:
+        better = _ratios(rounds, *OTHERS["jetstream"], *OTHERS["redis"])
+        return [Ratio("JetStream", jetstream), Ratio("Redis", redis), Ratio("the better of both", better, 4)]
+    if case.publishers == 1:
+        return [Ratio("JetStream", jetstream), Ratio("Redis", redis)]
+    return [Ratio("JetStream", jetstream, 1, over=True), Ratio("Redis", redis, 0.8)]
+
+
+def _ratios(rounds: list[Figures], *others: str) -> list[float]:
+    """Tickwire's messages a second by those of the best of the others that took a turn."""
+    return [
+        turns["tickwire"]["messages_per_s"] / max(turns[each]["messages_per_s"] for each in others if each in turns)
+        for turns in rounds
+    ]

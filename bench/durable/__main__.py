@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -76,6 +78,7 @@ def main(
     parts = parts or PARTS
     _check_machine(parts)
     raise_limit_on_files()
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))  # for the load
     results: Figures = {"machine": machine.describe(), "effort": dataclasses.asdict(effort)}
     results["versions"] = servers.versions() if "publishing" in parts else {}
     try:
@@ -86,10 +89,22 @@ def main(
     if file:
         file.write_text(json.dumps(results, indent=1) + "\n")
     if page:
-        command = " ".join(["make bench-durable", *([f'ARGS="{" ".join(sys.argv[1:])}"'] if sys.argv[1:] else [])])
+        command = _command(sys.argv[1:])
         page.write_text(showing.page(results, sheets(results), command))
     console = Console()
     showing.show(console if console.is_terminal else Console(width=180), results, sheets(results))
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """How to measure that again, without where the figures went."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word in ("--json", "--page", "--directory"):
+            next(words, None)
+        elif not word.startswith(("--json=", "--page=", "--directory=")):
+            kept.append(shlex.quote(word))
+    return "make bench-durable" + (f' ARGS="{" ".join(kept)}"' if kept else "")
 
 
 def _effort(effort: Effort, rounds: int | None, seconds: float | None) -> Effort:

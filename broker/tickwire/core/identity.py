@@ -14,6 +14,7 @@ from .errors import IdentityConflict, StoreUnsure, WindowExpired
 from .store import Identity
 
 _PUBLISHERS = 100_000  # remembered at most; 10,000 of them with 100 frames each take about 200 MB
+_PIECE = 4 << 10
 _FRAMES = 1_000_000  # of all publishers together
 
 Publisher = tuple[str, int]  # a name, and its incarnation
@@ -34,7 +35,17 @@ def checksum_of(runs: Sequence[Run]) -> int:
     checksum = 0
     for run in runs:
         head = f"{len(run.payloads)} {run.format} {run.topic}".encode()
-        checksum = zlib.crc32(pack(run.payloads), zlib.crc32(head, checksum))
+        checksum = _crc32(pack(run.payloads), zlib.crc32(head, checksum))
+    return checksum
+
+
+def _crc32(data: bytes, checksum: int) -> int:
+    """In pieces: over 5 KiB zlib lets go of the interpreter, and to get it back can take longer than the sum."""
+    if len(data) <= _PIECE:
+        return zlib.crc32(data, checksum)
+    whole = memoryview(data)
+    for at in range(0, len(data), _PIECE):
+        checksum = zlib.crc32(whole[at : at + _PIECE], checksum)
     return checksum
 
 

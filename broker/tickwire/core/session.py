@@ -231,45 +231,42 @@ class Session:
         self._engine.reply(self.peer, encode(Groups(wanted.id, self._engine.groups.listing())))
 
     def _publish(self, publish: Publish, now: float) -> None:
+        if publish.sequence is None:
+            offsets, repeat = self._append(publish.runs, now)[0], None
+        else:
+            offsets, repeat = self._publish_once(publish, publish.sequence, now)
+        if publish.id is not None:
+            self._engine.acknowledge(self.peer, [publish.id, *offsets], repeat)
+
+    def _publish_once(self, publish: Publish, sequence: int, now: float) -> tuple[list[int], Repeat | None]:
+        """Append a frame unless it came before, over whichever connection; then its offsets are those of the first."""
+        if self._publisher is None:
+            raise IdentityRequired
+        identities, checksum = self._engine.identities, checksum_of(publish.runs)
+        found = identities.find(self._publisher, sequence, checksum, bool(publish.retry), now)
+        if found is not None:
+            self._engine.stats.repeats += 1
+            return found, (self._publisher, sequence)
+        offsets, topics = self._append(publish.runs, now)
+        durable = any([topic.durable for topic in topics])
+        identities.add(self._publisher, sequence, checksum, offsets, now, durable)
+        return offsets, None
+
+    def _append(self, runs: list[Run], now: float) -> tuple[list[int], list[Topic]]:
         """Checked whole before any of it is appended. One run in a topic that is there is the way of most frames."""
-        engine, peer, runs = self._engine, self.peer, publish.runs
-        repeat: Repeat | None = None
-        if publish.sequence is not None and (offsets := self._repeated(publish, publish.sequence, now)) is not None:
-            assert self._publisher is not None
-            engine.stats.repeats += 1
-            repeat = self._publisher, publish.sequence
-        elif len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
+        engine, peer = self._engine, self.peer
+        if len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
             run = runs[0]
             size = self._size(run.payloads)
             if engine.refuses is not None:
                 self._check_store([topic])
-            offsets = [engine.append(peer, topic, run.payloads, size, run.format)]
-            if publish.sequence is not None:
-                self._identify(publish, publish.sequence, [topic], offsets, now)
-        else:
-            sizes = [self._checked(run) for run in runs]
-            self._check_count(runs)
-            topics = engine.topics.claim([run.topic for run in runs], now)
-            self._check_store(topics)
-            each = zip(topics, runs, sizes, strict=True)
-            offsets = [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each]
-            if publish.sequence is not None:
-                self._identify(publish, publish.sequence, topics, offsets, now)
-        if publish.id is not None:
-            engine.acknowledge(peer, [publish.id, *offsets], repeat)
-
-    def _repeated(self, publish: Publish, sequence: int, now: float) -> list[int] | None:
-        """The offsets of a frame that came before, over whichever connection."""
-        if self._publisher is None:
-            raise IdentityRequired
-        checksum = checksum_of(publish.runs)
-        return self._engine.identities.find(self._publisher, sequence, checksum, bool(publish.retry), now)
-
-    def _identify(self, publish: Publish, sequence: int, topics: list[Topic], offsets: list[int], now: float) -> None:
-        """Remember the frame: should it come again, it gets the same offsets."""
-        assert self._publisher is not None
-        checksum, durable = checksum_of(publish.runs), any(topic.durable for topic in topics)
-        self._engine.identities.add(self._publisher, sequence, checksum, list(offsets), now, durable)
+            return [engine.append(peer, topic, run.payloads, size, run.format)], [topic]
+        sizes = [self._checked(run) for run in runs]
+        self._check_count(runs)
+        topics = engine.topics.claim([run.topic for run in runs], now)
+        self._check_store(topics)
+        each = zip(topics, runs, sizes, strict=True)
+        return [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each], topics
 
     def _check_store(self, topics: list[Topic]) -> None:
         """Raise where the store takes nothing now, and one of the topics is on disk.

@@ -29,7 +29,7 @@ def test_a_message_goes_to_one_member_and_a_stretch_is_shared_out() -> None:
     table.deal()
 
     got = [seat.offsets() for seat in seats]
-    assert sorted(sum(got, [])) == list(range(100))
+    assert sorted(offset for each in got for offset in each) == list(range(100))
     assert [len(each) for each in got] == [25, 25, 25, 25]
 
 

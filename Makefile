@@ -41,8 +41,8 @@ chaos: dev strace
 simulate: dev
 	@cd tests && ../$(python) -m simulation $(ARGS)
 
-bench-durable: bench-peers redis
-	@cd bench && ../$(python) -m durable $(ARGS)
+bench-durable: bench-peers redis bench/build/load
+	@PYTHONPATH=bench $(python) -m durable $(ARGS)
 
 bench: dev bench/build/load
 	@$(python) bench/compare.py $(ARGS)

@@ -36,7 +36,7 @@ LIMITS = Limits(
     policies=POLICIES,
     identity_seconds=60.0,
     identity_frames=16,
-    unsent_bytes=600,
+    unsent_bytes=250,
     attempts=50,
 )
 
@@ -201,10 +201,6 @@ class Broker:
     def oldest(self, name: str) -> int | None:
         topic = self.engine.topics.get(name)
         return None if topic is None else max(topic.log.oldest, self.gone.get((self.engine.epoch, name), 0))
-
-    def first(self, name: str) -> int | None:
-        topic = self.engine.topics.get(name)
-        return None if topic is None else topic.first
 
     def has_dropped(self, name: str) -> bool:
         return self.gone.get((self.engine.epoch, name), 0) > 0

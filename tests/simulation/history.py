@@ -186,6 +186,14 @@ class History:
         link = self.random.choice(self.readers).link
         if link is not None:
             link.reading = not link.reading
+            if not link.reading:
+                self._a_burst()
+
+    def _a_burst(self) -> None:
+        """Enough for somebody who does not read to fall behind."""
+        for _ in range(self.random.randint(0, 3)):
+            self.publish()
+            self.turn()
 
     def subscribe(self) -> None:
         client = self.random.choice(self.readers)
@@ -446,7 +454,7 @@ _OPERATIONS = {
     "cut": 6,
     "cut_all": 3,
     "connect": 3,
-    "stop_or_go_on_reading": 4,
+    "stop_or_go_on_reading": 5,
     "subscribe": 6,
     "unsubscribe": 3,
     "share": 1,

@@ -17,8 +17,11 @@ class Truth:
 
     def __init__(self) -> None:
         self.topics: dict[str, list[Shown]] = {}
+        self.begun: set[tuple[str, int]] = set()  # where topics began, each time that they came anew
 
     def add(self, topic: str, first: int, end: int, stamp: int) -> None:
+        if first != self.end(topic) or topic not in self.topics:
+            self.begun.add((topic, first))
         self.topics.setdefault(topic, []).append(Shown(first, end, stamp))
 
     def end(self, topic: str) -> int:

@@ -60,9 +60,6 @@ class Sight(Protocol):
     def oldest(self, topic: str) -> int | None:
         """What it can still read of a topic; None where it has none."""
 
-    def first(self, topic: str) -> int | None:
-        """Where a topic began; None where there is none."""
-
     def has_dropped(self, topic: str) -> bool:
         """Whether it keeps less of a topic than there was."""
 
@@ -196,8 +193,8 @@ class Watch:
     def _expected(self, path: Path, topic: str, came: int | None) -> int | None:
         """What must come next of a topic, where that came; None where that cannot be said."""
         if topic in path.next:
-            came_back = path.freed and came is not None and path.next[topic] < came == self._sight.first(topic)
-            return came if came_back else path.next[topic]
+            came_back = path.freed and came is not None and (topic, came) in self._truth.begun
+            return came if came_back and came is not None and came > path.next[topic] else path.next[topic]
         if path.loose or path.vague:
             return None
         first = self._truth.first_after(topic, path.low)

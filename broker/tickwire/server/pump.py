@@ -13,6 +13,7 @@ from tickwire.core.policy import Policies
 from .storage import Storage
 
 POLL = 0.005  # seconds between looks at peers that are behind
+PACE = 0.001  # between sweeps that write: 100 MB/s for one who catches up, and not the whole core
 _SLOW_POLL = 0.05  # where only the clock can bring something: the timeouts and delays of consumers
 _BUSY = 4  # the loop is idle when nothing was flushed for that many times as long as the last flush took
 
@@ -96,10 +97,10 @@ class Pump:
         self._sweep()
 
     def _look_soon(self) -> None:
-        """In the next turn: others get theirs between two sweeps of somebody who reads as fast as it is sent."""
+        """A sweep gave somebody 128 KiB who may want more: in a moment, so that others and the disk get their turn."""
         if not self._looking:
             self._looking = True
-            self._loop.call_soon(self._look)
+            self._loop.call_later(PACE, self._look)
 
     def _look(self) -> None:
         self._looking = False

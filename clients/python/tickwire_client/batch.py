@@ -9,7 +9,7 @@ from tickwire.wire.limits import BYTES, MSGPACK
 from .errors import TickwireError
 from .messages import Receipt
 from .payloads import pack
-from .publishes import Entry
+from .publishes import Entry, Whole
 
 
 class Missing:
@@ -39,11 +39,12 @@ class Batch:
     """Published on leaving `async with`, unless an exception left it; `receipts` are there afterwards."""
 
     def __init__(
-        self, publish: Callable[[list[Entry]], Awaitable[None]], check: Callable[[str, bytes, int], None]
+        self, publish: Callable[[list[Entry]], Awaitable[Whole]], check: Callable[[str, bytes, int], None]
     ) -> None:
         self._publish, self._check = publish, check
         self._entries: list[Entry] = []
         self._sent = False
+        self._published: Whole | None = None
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self)} messages{', published' if self._sent else ''}>"
@@ -55,14 +56,17 @@ class Batch:
         """Add a message. Raises Refused where the broker takes no such topic, or no payload as large."""
         if self._sent:
             raise TickwireError("this batch was published already; begin another one")
-        body, format = encoded(data, payload)
+        if type(payload) is bytes and data is MISSING:
+            body, format = payload, BYTES
+        else:
+            body, format = encoded(data, payload)
         self._check(topic, body, format)
         self._entries.append(Entry(topic, body, format))
 
     @property
     def receipts(self) -> list[Receipt]:
         """One for each message, in the order they were added; empty until the batch is acknowledged."""
-        return [entry.outcome for entry in self._entries if isinstance(entry.outcome, Receipt)]
+        return [] if self._published is None else self._published.receipts
 
     async def __aenter__(self) -> Batch:
         return self
@@ -70,4 +74,4 @@ class Batch:
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._sent = True
         if kind is None and self._entries:
-            await self._publish(self._entries)
+            self._published = await self._publish(self._entries)

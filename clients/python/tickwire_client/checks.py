@@ -65,10 +65,10 @@ def check_batch(entries: list[Entry], limits: Limits) -> None:
     """Raise Refused, with the limit's name, where these are more than one frame holds."""
     if len(entries) > limits.frame_messages:
         raise TooManyMessages(len(entries), limits.frame_messages)
-    for entry in entries:
-        _check_payload(entry.payload, limits)
-    size = sum(len(entry.payload) + MESSAGE_BYTES for entry in entries)
-    size += RUN_BYTES * len({entry.topic for entry in entries})
+    sizes = [len(entry.payload) for entry in entries]
+    if max(sizes, default=0) > limits.payload_bytes:
+        raise PayloadTooLarge(max(sizes), limits.payload_bytes)
+    size = sum(sizes) + MESSAGE_BYTES * len(sizes) + RUN_BYTES * len({entry.topic for entry in entries})
     if size > limits.frame_bytes:
         text = f"batch of about {size} bytes exceeds the limit frame_bytes of {limits.frame_bytes}"
         raise Refused("frame_too_large", text, {"size": size, "limit": limits.frame_bytes})

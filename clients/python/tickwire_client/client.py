@@ -186,14 +186,15 @@ class Client(Reading):
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def _publish_batch(self, entries: list[Entry]) -> None:
+    async def _publish_batch(self, entries: list[Entry]) -> Whole:
         self._check_open()
-        await self._whole(entries)
+        return await self._whole(entries)
 
-    async def _whole(self, entries: list[Entry]) -> None:
+    async def _whole(self, entries: list[Entry]) -> Whole:
         future: asyncio.Future[None] = self._loop.create_future()
         whole = self._session.publish_whole(entries, partial(settle, future))
         await self._answer(future, whole)
+        return whole
 
     async def _answer(self, future: asyncio.Future[T], publish: Entry | Whole) -> T:
         """What the broker says to it, or what went wrong."""

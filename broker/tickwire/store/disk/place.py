@@ -163,7 +163,10 @@ class Directory:
         for name, size in ((WAL, WAL_BYTES), (WAL_INDEX, WAL_INDEX_BYTES)):
             with contextlib.suppress(OSError):
                 file = self._open[name] = os.open(self.directory / name, os.O_RDWR | os.O_CLOEXEC)
+                had = os.fstat(file).st_size
                 _allocate(file, size)
+                if name == WAL:
+                    _write_zeros(file, had, size)
 
     def sync(self) -> None:
         _sync_directory(self.directory)
@@ -180,6 +183,13 @@ def _allocate(file: int, size: int) -> None:
         os.posix_fallocate(file, 0, size)
     elif os.fstat(file).st_size < size:
         os.ftruncate(file, size)
+
+
+def _write_zeros(file: int, start: int, end: int) -> None:
+    """Once where nothing was: a sync after the first write to space that is only set aside took 140 us, later 90."""
+    zeros = bytes(1 << 20)
+    for at in range(start, end, len(zeros)):
+        os.pwrite(file, zeros[: end - at], at)
 
 
 def _sync_directory(path: Path) -> None:

@@ -193,6 +193,27 @@ def test_topics_in_memory_go_on_when_the_disk_is_full() -> None:
     assert mine.payloads() == [b"2"]
 
 
+def test_a_reader_that_falls_behind_where_two_commits_are_shown_at_once_misses_neither() -> None:
+    """That happens where the second needs no disk."""
+    house = House(Limits(policies=MEMORY, unsent_bytes=10), store=FakeDisk.formatted().store())
+    slow, writer = reader(house, ">"), house.link()
+    slow.reading = False
+    slow.sent.append(bytes(100))
+    publish(writer, "a", b"1")
+    publish(writer, "m.a", b"2")
+    house.flush()
+    publish(writer, "m.a", b"3")
+
+    house.commit()
+    house.flush()
+    assert slow.peer.behind
+    slow.sent.clear()
+    slow.reading = True
+    house.settle()
+
+    assert sorted(slow.payloads()) == [b"1", b"2", b"3"]
+
+
 def test_no_reader_sees_a_later_stamp_than_that_of_a_commit_that_may_come_back() -> None:
     """So topics in memory stop too. Else a reader would have seen more than the commit, and never ask for it."""
     house = house_on_disk(MEMORY)

@@ -220,7 +220,7 @@ class Broker:
         def seen(topic: Topic, sections: list[Section], now: float) -> None:
             keep(topic, sections, now)
             for section in sections:
-                self.truth.add(topic.name, section.first, section.end, section.stamp)
+                self.truth.add(topic.name, section.first, section.end, section.stamp, section.first == topic.first)
 
         self.engine.topics.keep = seen  # type: ignore[method-assign]
 

@@ -17,7 +17,7 @@ from tickwire.wire.decode import decode_from_broker, decode_from_client
 from tickwire_client import Gap, OutcomeUnknown, Receipt, Refused, TickwireError
 from tickwire_client.feed import Feed
 from tickwire_client.positions import Start
-from tickwire_client.publishes import Entry
+from tickwire_client.publishes import Entry, Whole
 from tickwire_client.session import Session
 from tickwire_client.work import Share, Terms, Work
 
@@ -190,7 +190,7 @@ class Client:
             entries.append(Entry(topic, payload, 0))
             batch.append(sent)
         self.waits += 1
-        self.session.publish_whole(entries, partial(self._batch_told, entries, batch))
+        whole: Whole = self.session.publish_whole(entries, lambda error: self._batch_told(whole, batch, error))
 
     def post(self, topic: str, filler: int) -> None:
         sent, payload = self._message(filler)
@@ -231,11 +231,10 @@ class Client:
         self.waits -= 1
         self._note(sent, outcome)
 
-    def _batch_told(self, entries: list[Entry], batch: list[Sent], error: TickwireError | None) -> None:
+    def _batch_told(self, whole: Whole, batch: list[Sent], error: TickwireError | None) -> None:
         self.waits -= 1
-        for entry, sent in zip(entries, batch, strict=True):
-            outcome = error if error is not None else entry.outcome
-            assert outcome is not None
+        outcomes = whole.receipts if error is None else [error] * len(batch)
+        for outcome, sent in zip(outcomes, batch, strict=True):
             self._note(sent, outcome)
 
     def _note(self, sent: Sent, outcome: Receipt | TickwireError) -> None:

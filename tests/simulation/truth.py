@@ -19,8 +19,8 @@ class Truth:
         self.topics: dict[str, list[Shown]] = {}
         self.begun: set[tuple[str, int]] = set()  # where topics began, each time that they came anew
 
-    def add(self, topic: str, first: int, end: int, stamp: int) -> None:
-        if first != self.end(topic) or topic not in self.topics:
+    def add(self, topic: str, first: int, end: int, stamp: int, begins: bool = False) -> None:
+        if begins or topic not in self.topics:
             self.begun.add((topic, first))
         self.topics.setdefault(topic, []).append(Shown(first, end, stamp))
 

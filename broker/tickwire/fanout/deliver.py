@@ -106,7 +106,8 @@ def _reply(peer: Peer, unsent_limit: int, outcome: Outcome) -> None:
 def _fall_behind(peer: Peer, groups: list[Group], outcome: Outcome) -> None:
     cursors = peer.fall_behind()
     for group in groups:
-        cursors.update(group.began)
+        for log, first in group.began:
+            cursors.setdefault(log, first)  # a flush may show a topic twice: of two commits
     outcome.late.append(peer)
 
 

@@ -13,7 +13,10 @@ from tickwire.core.policy import Policies
 from .storage import Storage
 
 POLL = 0.005  # seconds between looks at peers that are behind
-PACE = 0.001  # between sweeps that write: 100 MB/s for one who catches up, and not the whole core
+# Seconds between sweeps that write: 100 MB/s for one who catches up, and not the whole core; and where somebody else
+# is served meanwhile, whose commits wait for the same core and disk, half of that.
+PACE, BUSY_PACE = 0.001, 0.002
+BUSY = 0.02  # seconds since the last flush
 _SLOW_POLL = 0.05  # where only the clock can bring something: the timeouts and delays of consumers
 _BUSY = 4  # the loop is idle when nothing was flushed for that many times as long as the last flush took
 
@@ -38,7 +41,7 @@ class Pump:
         self._scheduled = False
         self._flushed_at, self._took = self.now(), 0.0
         self._polling: asyncio.Handle | None = None
-        self._looking = False  # in the next turn, not only at the next poll
+        self._looking = False  # in a moment, not only at the next poll
 
     def wake(self) -> None:
         """Flush two turns from now: the second lets the rest of a burst arrive, and costs a microsecond when idle."""
@@ -100,7 +103,7 @@ class Pump:
         """A sweep gave somebody 128 KiB who may want more: in a moment, so that others and the disk get their turn."""
         if not self._looking:
             self._looking = True
-            self._loop.call_later(PACE, self._look)
+            self._loop.call_later(BUSY_PACE if self.now() - self._flushed_at < BUSY else PACE, self._look)
 
     def _look(self) -> None:
         self._looking = False

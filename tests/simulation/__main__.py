@@ -10,9 +10,9 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .history import Outcome
 from .plants import PLANTS
 from .run import Total, simulate
+from .world import Outcome
 
 
 @click.command()

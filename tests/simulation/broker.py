@@ -181,6 +181,18 @@ class Broker:
             read.run(self.store)
             self.looked_up.append(read)
 
+    def come_to_rest(self) -> bool:
+        """Do all there is to do, of loop, writer and reader. Returns whether there was anything."""
+        moved = self.engine.due or self.batch is not None or bool(self.reads)
+        self.flush()
+        self.write()
+        self.probe()
+        while self.reads:
+            self.read()
+        while self.hear():
+            moved = True
+        return self.sweep() or moved
+
     def _committed(self) -> None:
         self.engine.committed()
         self.flush()

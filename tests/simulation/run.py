@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .history import Outcome, run
+from .history import run
 from .plants import planted
+from .world import Outcome
 
 _AT_A_TIME = 20  # seeds that a process takes
 

@@ -49,7 +49,7 @@ def test_a_seed_gives_the_same_history_in_another_process() -> None:
 def digest_of(seed: int) -> str:
     """All that the clients of a history were told, and when."""
     history = History(seed)
-    epoch = history.broker.engine.epoch
+    epoch = history.world.broker.engine.epoch
     outcome = history.run()
-    told = [(client.name, client.events) for client in history.clients]
+    told = [(client.name, client.events) for client in history.world.clients]
     return hashlib.sha256(f"{outcome.faults} {told}".replace(str(epoch), "").encode()).hexdigest()

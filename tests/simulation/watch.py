@@ -121,6 +121,8 @@ class Watch:
             if path.low >= 0 or path.from_start:
                 self._complete(path, reply.stamp, "SUBSCRIBED")
             self._come_level(path, reply.stamp)
+            if reply.offset is not None:  # nothing is missing, so what comes next is what the broker says
+                path.next[asked.pattern] = max(reply.offset, path.next.get(asked.pattern, 0))
         else:
             self._streams[reply.stream] = path
 
@@ -174,7 +176,7 @@ class Watch:
             if gap.end is None or gap.start is None:
                 path.vague = True
                 path.freed = path.freed or gap.reason == "freed"
-            if gap.end is None:
+            if gap.end is None or (gap.start is None and gap.topic not in path.next):
                 continue
             expected = self._expected(path, gap.topic, gap.start)
             if expected is None or gap.end > expected:
@@ -219,6 +221,9 @@ class Watch:
                     continue
                 oldest = self._sight.oldest(topic)
                 if path.freed and (oldest is None or oldest >= end):
+                    continue
+                if next is not None and next < end == self._truth.end_at(topic, path.low):
+                    path.next[topic] = end  # a position below what it had seen says nothing
                     continue
                 later = None if beyond else self._truth.first_after(topic, stamp)
                 if next is None or next < end or (later is not None and next > later):

@@ -160,7 +160,9 @@ class Engine:
                 self.stats.came_level += 1
                 self.readership.regroup(peer)
             wrote = self.catch_up.wrote
-        return self.groups.deal(self._now, self._writable) or wrote
+        wrote = self.groups.deal(self._now, self._writable) or wrote
+        self.stats.redeliveries = self.groups.redelivered
+        return wrote
 
     def tick(self, now: float) -> None:
         """Once a second: forget what is too old, and topics that have neither readers nor history."""
@@ -366,7 +368,8 @@ class Engine:
         return encode(Join(arrived.id, self.stamp))
 
     def _publish_own(self, name: str, payloads: list[bytes]) -> None:
-        """A message of the broker's own, to a topic that clients only read."""
+        """A message of the broker's own, to a topic that clients only read: a dead letter."""
+        self.stats.dead_letters += len(payloads)
         if self.refuses is not None:
             self._own_later.append((name, payloads))
             return

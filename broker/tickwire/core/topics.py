@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 
 from tickwire.fanout.log import TopicLog
@@ -93,15 +94,22 @@ class Topics(dict[str, Topic]):
     def _new_log(self, name: str) -> TopicLog:
         limits, policy = self._limits, self._limits.policies.of(name)
         if self._durable and policy.durable:
-            return TopicLog(name, self.floor, limits.retain_bytes, limits.retain_seconds, durable=True)
+            return self._newest_of(name, self.floor)
         first = self.volatile_floor if self._durable else self.floor
         size = limits.retain_bytes if policy.bytes is None else policy.bytes
         seconds = limits.retain_seconds if policy.seconds is None else policy.seconds
         messages = limits.retain_messages if policy.messages is None else policy.messages
         return TopicLog(name, first, size, seconds, messages) if messages else TopicLog(name, first, size, seconds)
 
+    def _newest_of(self, name: str, first: int) -> TopicLog:
+        """The log of a topic on disk: no more than its policy keeps, and no more than memory is there for."""
+        limits, policy = self._limits, self._limits.policies.of(name)
+        size = min(limits.retain_bytes, limits.retain_bytes if policy.bytes is None else policy.bytes)
+        seconds = min(limits.retain_seconds, limits.retain_seconds if policy.seconds is None else policy.seconds)
+        return TopicLog(name, first, size, seconds, policy.messages or sys.maxsize, durable=True)
+
     def _restore(self, stored: StoredTopic) -> None:
-        log = TopicLog(stored.name, stored.end, self._limits.retain_bytes, self._limits.retain_seconds, durable=True)
+        log = self._newest_of(stored.name, stored.end)
         log.stored_from, log.dropped_stamp = stored.start, stored.dropped_stamp
         topic = self[stored.name] = Topic(stored.name, log, self.freed_stamp)  # whether it came back is not known
         topic.first = 0 if stored.dropped_stamp else stored.start  # no more is known of what is gone

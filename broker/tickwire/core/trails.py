@@ -129,7 +129,7 @@ class Trail:
         topic = self._topics.get(self.pattern) if self._exact else None
         if topic is None:
             self._notices.append(Gap(0, self.pattern, None, None, FREED))
-        elif topic.born > seen:
+        elif topic.born > seen and not 0 < topic.stamp <= seen:  # with messages from before, it was not freed since
             start = self._positions.get(self.pattern)
             if (0 if start is None else start) < topic.first:
                 self._notices.append(Gap(0, self.pattern, start, topic.first, FREED))
@@ -149,7 +149,7 @@ class Trail:
         self._round = self._topics.stamp
         if self._exact:
             topic = self._topics.get(self.pattern)
-            self._scan = iter(() if topic is None else (topic,))
+            self._scan = iter(() if topic is None or topic.stamp <= self._after else (topic,))
         else:
             after = self._after
             self._scan = iter(list(takewhile(lambda topic: topic.stamp > after, reversed(self._topics.by_stamp))))

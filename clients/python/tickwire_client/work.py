@@ -12,6 +12,7 @@ from tickwire.wire.messages import Consume, Consumed, Returned, Subscribe, Subsc
 
 from .buffer import Buffer
 from .checks import check_name
+from .errors import TickwireError
 from .messages import Gap, Message, Section
 from .ranges import Ranges
 
@@ -109,16 +110,18 @@ class Work(Share):
     # What the application does with them.
 
     def ack(self, messages: Sequence[Handout]) -> None:
-        """These are done."""
+        """These are done. Raises TickwireError where the consumer is closed: they went back with it."""
+        self._check_open()
         for message in messages:
             if self._is_fresh(message):
                 self._consumed.add(message.topic, message.offset)
         self.answer_soon(self)
 
     def nack(self, message: Handout, delay: float) -> None:
-        """Have it handed out again, after so many seconds."""
-        if not 0.0 <= delay <= 1e9:
+        """Have it handed out again, after so many seconds. Raises as `ack` does."""
+        if not isinstance(delay, (int, float)) or not 0.0 <= delay <= 1e9:
             raise ValueError(f"delay is a number of seconds from 0 on, not {delay!r}")
+        self._check_open()
         if self._is_fresh(message):
             self._returned.setdefault(round(delay * 1000), Ranges()).add(message.topic, message.offset)
         self.answer_soon(self)
@@ -132,6 +135,13 @@ class Work(Share):
         for delay_ms, ranges in returned.items():
             for part in ranges.parts():
                 yield encode(Returned(self.id, part, delay_ms or None))
+
+    def _check_open(self) -> None:
+        if self.ended:
+            text = (
+                f"the consumer of group {self.group!r} is closed: what it had not acknowledged went back to the group"
+            )
+            raise self.error or TickwireError(text)
 
     def _is_fresh(self, message: Handout) -> bool:
         section = message.handed

@@ -26,7 +26,11 @@ class Table:
 
     def __init__(self, durable: bool = False, limits: Limits | None = None, limit: int = 1_000) -> None:
         self.now = 1_000.0
-        self.durable, self.limits, self.limit = durable, limits or Limits(retain_seconds=1e9), limit
+        self.durable, self.limits, self.limit = (
+            durable,
+            limits or Limits(retain_seconds=1e9, retain_bytes=1 << 30),
+            limit,
+        )
         self.stored: dict[str, list[Sealed]] = {}
         self.rows: dict[tuple[str, str], GroupCursor] = {}
         self.names: dict[str, str] = {}
@@ -107,16 +111,22 @@ class Table:
     def drop_memory(self, name: str, keep: int = 0) -> None:
         """Memory lets go of a topic's sections; the store has them still, where it is durable."""
         log = self.topics[name].log
-        while not log.empty and log.end - log.start > keep:
-            log.drop_oldest()
+        self._drop(name, log.end - keep)
 
     def evict(self, name: str, before: int) -> None:
         """Nothing below that offset is kept any more."""
         log = self.topics[name].log
-        while not log.empty and log.start < before:
-            log.drop_oldest()
-        if log.stored_from is not None:
+        self._drop(name, before)
+        if log.stored_from is not None and before > log.stored_from:
             log.stored_from = before
+            log.dropped_stamp = max(section.stamp for section in self.stored[name] if section.end <= before)
+
+    def _drop(self, name: str, before: int) -> None:
+        topic, retention = self.topics[name], self.topics.retention
+        size = topic.log.bytes
+        while not topic.log.empty and topic.log.start < before:
+            retention.bytes -= topic.log.drop_oldest()
+        retention._reclass(topic, size, topic.log.bytes)
 
     def free(self, name: str) -> Topic:
         """The topic's history is gone, and then the topic."""

@@ -43,6 +43,20 @@ class Open:
     def held(self) -> bool:
         return self.run is not None and not self.run.holder.gone
 
+    def may_be_settled(self, by: Holder) -> bool:
+        """Whether it is this one's word: it has them, or nobody has."""
+        run = self.run
+        return run is None or run.holder is by or run.holder.gone
+
+
+class _Block:
+    """The open ranges of one block in order, and their first offsets: a list of integers is searched in C."""
+
+    __slots__ = ("firsts", "opens")
+
+    def __init__(self, open: Open) -> None:
+        self.firsts, self.opens = [open.first], [open]
+
 
 class Blocks:
     """Open ranges in order of their offsets. They are added in that order too."""
@@ -51,33 +65,44 @@ class Blocks:
 
     def __init__(self) -> None:
         self.count = 0
-        self._blocks: dict[int, list[Open]] = {}
+        self._blocks: dict[int, _Block] = {}
         self._keys: list[int] = []  # ascending; those of blocks that are gone stay until they are half of it
 
     def __iter__(self) -> Iterator[Open]:
         for block in self._blocks.values():
-            yield from block
+            yield from block.opens
 
     @property
     def first(self) -> int | None:
         """The lowest offset that is open."""
-        return self._blocks[self._live_key(0)][0].first if self._blocks else None
+        return self._blocks[self._first_key()].firsts[0] if self._blocks else None
 
     def block(self, key: int) -> list[Open]:
         """The open ranges of a block, in order. Not to be changed."""
-        return self._blocks.get(key, _NONE)
+        block = self._blocks.get(key)
+        return block.opens if block is not None else []
 
     def add(self, open: Open) -> None:
         """Open messages behind all that ever were."""
         key = open.first >> BLOCK_BITS
         block = self._blocks.get(key)
-        if block is None:
-            self._blocks[key] = [open]
-            if not self._keys or self._keys[-1] != key:
-                self._keys.append(key)
-        else:
-            block.append(open)
         self.count += 1
+        if block is not None:
+            block.firsts.append(open.first)
+            block.opens.append(open)
+            return
+        self._blocks[key] = _Block(open)
+        if not self._keys or self._keys[-1] != key:
+            self._keys.append(key)
+
+    def at(self, offset: int) -> Open | None:
+        """The open range that an offset is in."""
+        block = self._blocks.get(offset >> BLOCK_BITS)
+        if block is None:
+            return None
+        index = bisect_right(block.firsts, offset) - 1
+        open = block.opens[index]
+        return open if index >= 0 and offset < open.end else None
 
     def within(self, first: int, end: int) -> Iterator[Open]:
         """The open ranges that have an offset in [first, end). They may be carved meanwhile, and not removed."""
@@ -88,35 +113,40 @@ class Blocks:
                 break
             block = self._blocks.get(key)
             if block is not None:
-                for open in block[max(0, bisect_right(block, first, key=_first) - 1) :]:
-                    if open.first >= end:
-                        break
+                low = max(0, bisect_right(block.firsts, first) - 1)
+                for open in block.opens[low : bisect_left(block.firsts, end, lo=low)]:
                     if open.end > first:
                         yield open
 
     def carve(self, open: Open, first: int, end: int) -> Open:
         """Make what an open range has of [first, end) a range of its own, and return it."""
-        first, end = max(first, open.first), min(end, open.end)
-        if first == open.first and end == open.end:
+        if first <= open.first and open.end <= end:
             return open
         block = self._blocks[open.first >> BLOCK_BITS]
-        index = bisect_left(block, open.first, key=_first)
-        pieces = [
-            Open(start, stop, open.attempts, open.run, open.due)
-            for start, stop in ((open.first, first), (first, end), (end, open.end))
-            if start < stop
-        ]
-        block[index : index + 1] = pieces
-        self.count += len(pieces) - 1
-        return pieces[0] if first == open.first else pieces[1]
+        index = bisect_left(block.firsts, open.first)
+        if end < open.end:
+            rest = Open(end, open.end, open.attempts, open.run, open.due)
+            block.opens.insert(index + 1, rest)
+            block.firsts.insert(index + 1, end)
+            open.end = end
+            self.count += 1
+        if first > open.first:
+            carved = Open(first, open.end, open.attempts, open.run, open.due)
+            block.opens.insert(index + 1, carved)
+            block.firsts.insert(index + 1, first)
+            open.end = first
+            self.count += 1
+            return carved
+        return open
 
     def remove(self, open: Open) -> None:
         """These are settled."""
         key = open.first >> BLOCK_BITS
         block = self._blocks[key]
         self.count -= 1
-        if len(block) > 1:
-            del block[bisect_left(block, open.first, key=_first)]
+        if len(block.opens) > 1:
+            index = bisect_left(block.firsts, open.first)
+            del block.opens[index], block.firsts[index]
             return
         del self._blocks[key]
         if len(self._keys) > 2 * len(self._blocks) + BLOCK:
@@ -125,32 +155,27 @@ class Blocks:
     def join(self, open: Open) -> None:
         """Make one range of this one and the one before it, where nothing tells them apart. Nobody has either."""
         block = self._blocks[open.first >> BLOCK_BITS]
-        index = bisect_left(block, open.first, key=_first)
-        before = block[index - 1] if index else open
-        same = before.run is None and (before.attempts, before.due) == (open.attempts, open.due)
+        index = bisect_left(block.firsts, open.first)
+        before = block.opens[index - 1] if index else open
+        same = before.run is None and before.attempts == open.attempts and before.due == open.due
         if same and before.end == open.first:
             before.end = open.end
-            del block[index]
+            del block.opens[index], block.firsts[index]
             self.count -= 1
 
     def replace(self, first: int, end: int, by: Open) -> None:
         """One range in place of those of a block that make up exactly [first, end)."""
         block = self._blocks[first >> BLOCK_BITS]
-        index = bisect_left(block, first, key=_first)
-        behind = bisect_left(block, end, lo=index, key=_first)
-        block[index:behind] = [by]
+        index = bisect_left(block.firsts, first)
+        behind = bisect_left(block.firsts, end, lo=index)
+        block.opens[index:behind] = [by]
+        block.firsts[index:behind] = [first]
         self.count += 1 - (behind - index)
 
-    def _live_key(self, index: int) -> int:
+    def _first_key(self) -> int:
+        index = 0
         while self._keys[index] not in self._blocks:
             index += 1
         if index:
             del self._keys[:index]
         return self._keys[0]
-
-
-def _first(open: Open) -> int:
-    return open.first
-
-
-_NONE: list[Open] = []

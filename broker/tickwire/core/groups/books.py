@@ -38,13 +38,15 @@ class Books:
         self._matches = matcher(pattern).fullmatch
         self._common = common
         self._scan: Iterator[Topic] | None = None
+        self._resumes = False  # from what was stored, and has not looked at all topics yet
         self._rows: dict[str, GroupCursor] = {}  # where it stood in topics that it has not looked at yet
 
     # Topics.
 
-    def begin(self, rows: Sequence[GroupCursor] = ()) -> None:
-        """Look for the topics there are; the rows say where it stood when the broker went."""
-        self._rows = {row.topic: row for row in rows}
+    def begin(self, rows: Sequence[GroupCursor] | None = None) -> None:
+        """Look for the topics there are; the rows say where it stood when the broker went, if it did."""
+        self._resumes = rows is not None
+        self._rows = {row.topic: row for row in rows or ()}
         self._scan = iter(list(self._common.topics.values()))
 
     @property
@@ -60,7 +62,7 @@ class Books:
                 self.meet(topic)
             if looked == _LOOKS:
                 return
-        self._scan, self._rows = None, {}
+        self._scan, self._rows, self._resumes = None, {}, False
 
     def meet(self, topic: Topic) -> Ledger | None:
         """The ledger of a topic, made where it matches and there is none."""
@@ -92,14 +94,21 @@ class Books:
 
     def _open(self, topic: Topic) -> Ledger:
         log, row = topic.log, self._rows.pop(topic.name, None)
-        begin = log.oldest if self._live_from is None else log.first_after(self._live_from)
-        ledger = self.ledgers[topic.name] = Ledger(log, begin, topic.durable and self._live_from is None)
+        ledger = self.ledgers[topic.name] = Ledger(
+            log, self._beginning(topic), topic.durable and self._live_from is None
+        )
         if row is not None:
             ledger.restore(row, topic.first)
         self.lag += ledger.end - ledger.next + sum([open.end - open.first for open in ledger.opens])
         self._common.changed(ledger, self.group)
         self.consider(ledger)
         return ledger
+
+    def _beginning(self, topic: Topic) -> int:
+        if self._live_from is not None:
+            return topic.log.first_after(self._live_from)
+        # The broker may have gone before the group's place in a topic was stored: better a gap too large than none.
+        return topic.first if self._resumes else topic.log.oldest
 
     def _end(self, ledger: Ledger) -> None:
         for open in ledger.opens:
@@ -165,6 +174,7 @@ class Books:
 
     def _each(self, ranges: list[tuple[str, int, int]], by: Member, act: Callable[[Ledger, list[Open]], None]) -> None:
         refused: list[AckRefused] = []
+        touched: dict[Ledger, None] = {}
         for topic, first, end in ranges:
             ledger = self.ledgers.get(topic)
             if ledger is None:
@@ -173,12 +183,14 @@ class Books:
                 mine, fault = ledger.own(first, end, by)
                 if mine:
                     act(ledger, mine)
-                    self.consider(ledger)
-                    self._common.changed(ledger, self.group)
+                    touched[ledger] = None
                 if fault is not None:
                     refused.append(fault)
             if len(refused) > FAULTS:
                 break
+        for ledger in touched:
+            self.consider(ledger)
+            self._common.changed(ledger, self.group)
         if refused:
             raise refused[0]
 

@@ -67,7 +67,7 @@ class Group:
         while self._leaving and left > 0:
             member, counted = self._leaving[0]
             while member.runs and left > 0:
-                run, ledger = next(reversed(member.runs.items()))
+                run, ledger = next(iter(member.runs.items()))
                 left -= 1 + self.books.take_back(run, ledger, member, counted) // 4
             if not member.runs:
                 self._leaving.popleft()
@@ -156,6 +156,7 @@ class Group:
                 ledger.hand_out(first, end, attempts + 1, member.take(ledger, first, end, deal.now))
                 self._watch(member)
             deal.give(member, fragments, size)
+            deal.redelivered += end - first if attempts else 0
             return True
         return False
 

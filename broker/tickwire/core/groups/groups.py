@@ -61,6 +61,7 @@ class Groups:
         self._members: dict[Peer, dict[int, tuple[Group, Member]]] = {}
         self._serial = 0
         self._known: dict[Topic, _Known] = {}
+        self.redelivered = 0  # messages, since the start
         self._active: dict[Group, None] = {}  # those that may have something to do in a deal
         self._new: list[tuple[str, str]] = []  # that the store does not know
         self._round: Iterator[None] = iter(())
@@ -160,6 +161,7 @@ class Groups:
             if group.busy:
                 self._active[group] = None  # behind the others
         deal.write()
+        self.redelivered += deal.redelivered
         return deal.wrote
 
     def tick(self, now: float) -> None:

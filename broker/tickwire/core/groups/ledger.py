@@ -89,19 +89,23 @@ class Ledger:
 
     def own(self, first: int, end: int, by: Holder) -> tuple[list[Open], AckRefused | None]:
         """What of [first, end) the member may settle or return, and why it may not do so with the first of the rest."""
+        open = self.opens.at(first)
+        if open is not None and end <= open.end and open.may_be_settled(by):
+            return [self.opens.carve(open, first, end)], None  # as nearly all of them are
         mine: list[Open] = []
         faults: list[AckRefused] = []
         at, last = max(first, self.began), min(end, self.next)
         if first < self.began:
             faults.append(AckUnknown(self.topic, first))
         for open in self.opens.within(at, last) if at < last else ():
+            stop = min(open.end, last)
             if open.first > at:
                 faults.append(AckRepeated(self.topic, at))
-            if open.held and open.run is not None and open.run.holder is not by:
-                faults.append(AckForeign(self.topic, max(at, open.first)))
-            else:
+            if open.may_be_settled(by):
                 mine.append(self.opens.carve(open, first, end))
-            at = min(open.end, last)
+            else:
+                faults.append(AckForeign(self.topic, max(at, open.first)))
+            at = stop
             if len(faults) > FAULTS:
                 return mine, faults[0]
         if at < last:

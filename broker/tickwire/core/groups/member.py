@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
@@ -29,7 +30,8 @@ class Member:
         self.unacked = 0
         self.gone = False
         self.alarmed = False  # its ack timeouts will be looked at
-        self.runs: dict[Run, Ledger] = {}  # in the order of their deadlines
+        # In the order of their deadlines. Ordered, so that the first is found at once, however many went before it.
+        self.runs: OrderedDict[Run, Ledger] = OrderedDict()
         self.max_unacked, self.ack_timeout, self.attempts = WINDOW, 0.0, _FOREVER
         if consume is not None:
             self.max_unacked = min(consume.max_unacked, WINDOW)

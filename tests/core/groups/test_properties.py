@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,8 +37,10 @@ class Consuming(RuleBasedStateMachine):
         self.table = Table(durable=True)
         self.held: dict[Spot, Held] = {}
         self.settled: set[Spot] = set()
-        self.saved: set[Spot] = set()
-        self.attempt: dict[Spot, int] = {}  # the highest that was seen of each
+        self.seen: set[Spot] = set()
+        self.returns: Counter[Spot] = Counter()  # the times each came back, those that count
+        self.due: dict[Spot, float] = {}  # of what was returned with a delay
+        self.saved: tuple[set[Spot], Counter[Spot]] = set(), Counter()
         self.letters = 0
         self.members: list[Seat] = []
         self.join(1_000, True)
@@ -61,7 +64,7 @@ class Consuming(RuleBasedStateMachine):
     def go(self, data: st.DataObject, clean: bool) -> None:
         seat = data.draw(st.sampled_from(self.members))
         self.members.remove(seat)
-        self.release(lambda held: held.seat is seat)
+        self.release(lambda held: held.seat is seat, counted=not clean)
         if clean:
             seat.leave()
         else:
@@ -90,13 +93,21 @@ class Consuming(RuleBasedStateMachine):
         self.deal()
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), length=st.integers(1, 300), delay=st.sampled_from([None, 0, 1, 5_000, 100_000]))
-    def give_back(self, data: st.DataObject, length: int, delay: int | None) -> None:
+    @rule(
+        data=st.data(),
+        length=st.integers(1, 300),
+        delay=st.sampled_from([None, 0, 1, 5_000, 100_000]),
+        gone=st.sampled_from([0.0, 0.0, 0.5, 1.0]),
+    )
+    def give_back(self, data: st.DataObject, length: int, delay: int | None, gone: float) -> None:
         topic, offset = data.draw(st.sampled_from(sorted(self.held)))
         seat = self.held[topic, offset].seat
         fault = self.expect(seat, (topic, offset, offset + length))
         spots = {(topic, at) for at in range(offset, offset + length)}
-        self.release(lambda held: held.seat is seat, spots)
+        for spot in self.release(lambda held: held.seat is seat, spots):
+            self.due[spot] = self.table.now + (delay or 0) / 1_000
+        if gone:
+            self.evict(topic, gone)
         assert self.said(lambda: seat.nack((topic, offset, offset + length), delay_ms=delay)) == fault
         self.deal()
 
@@ -128,24 +139,20 @@ class Consuming(RuleBasedStateMachine):
     @rule()
     def save(self) -> None:
         self.table.save()
-        self.saved = self.settled | self.owed()
+        self.saved = self.settled | self.owed(), self.returns.copy()
         assert self.table.groups.changes() == ([], [])
 
     @rule()
     def restart(self) -> None:
         """What was not saved is forgotten: it comes again, and nothing else does."""
-        self.held, self.members = {}, []
-        self.settled = set(self.saved)
-        rows = self.table.rows.values()
-        self.attempt = {
-            (row.topic, at): times for row in rows for first, end, times in row.attempts for at in range(first, end)
-        }
+        self.held, self.members, self.seen, self.due = {}, [], set(), {}
+        self.settled, self.returns = self.saved[0].copy(), self.saved[1].copy()
         known = bool(self.table.names)
         self.table.restart()
         self.deal()
         if not known:
             self.settled = {(topic, at) for topic in self.table.topics for at in range(self.oldest(topic))}
-            self.saved = set(self.settled)
+            self.saved = self.settled.copy(), Counter()
         self.join(1_000, False)
 
     # What is seen.
@@ -172,11 +179,12 @@ class Consuming(RuleBasedStateMachine):
             assert payload == b"%d" % offset
             assert spot not in self.settled, "settled, and handed out"
             assert spot not in self.held, "with two members"
-            assert attempt >= self.attempt.get(spot, 1), "an attempt was forgotten"
-            if spot not in self.attempt:
+            assert attempt == self.returns[spot] + 1, "an attempt was forgotten, or counted twice"
+            assert self.due.pop(spot, 0.0) <= self.table.now, "before it was due"
+            if spot not in self.seen:
                 assert offset > fresh.get(section.topic, -1), "out of order"
                 fresh[section.topic] = offset
-            self.attempt[spot] = attempt
+                self.seen.add(spot)
             self.held[spot] = Held(seat, self.table.now + TIMEOUT)
 
     def missed(self, gap: Gap) -> None:
@@ -190,7 +198,7 @@ class Consuming(RuleBasedStateMachine):
     def buried(self, letter: dict[str, object]) -> None:
         spot = str(letter["topic"]), int(str(letter["offset"]))
         assert letter["payload"] == b"%d" % spot[1]
-        assert letter["attempts"] == ATTEMPTS == self.attempt[spot]
+        assert letter["attempts"] == ATTEMPTS == self.returns[spot]
         assert spot not in self.held, "with a member, and buried"
         assert spot not in self.settled, "settled, and buried"
         self.settled.add(spot)
@@ -234,10 +242,15 @@ class Consuming(RuleBasedStateMachine):
     def oldest(self, topic: str) -> int:
         return self.table.topics[topic].log.oldest
 
-    def release(self, which: Callable[[Held], bool], spots: set[Spot] | None = None) -> None:
-        for spot in [spot for spot, held in self.held.items() if which(held)]:
-            if spots is None or spot in spots:
-                del self.held[spot]
+    def release(
+        self, which: Callable[[Held], bool], spots: set[Spot] | None = None, counted: bool = True
+    ) -> list[Spot]:
+        """Nobody has these any more."""
+        released = [spot for spot, held in self.held.items() if which(held) and (spots is None or spot in spots)]
+        for spot in released:
+            del self.held[spot]
+            self.returns[spot] += counted
+        return released
 
     def ack(self, seat: Seat, range: Range, deal: bool = True) -> None:
         fault = self.expect(seat, range)
@@ -286,4 +299,4 @@ class Consuming(RuleBasedStateMachine):
 _numbers = range  # where an argument has that name
 
 TestConsuming = Consuming.TestCase
-TestConsuming.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestConsuming.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)

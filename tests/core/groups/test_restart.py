@@ -137,3 +137,18 @@ def test_a_row_that_is_ahead_of_its_topic_is_cut() -> None:
     table.deal()
 
     assert mine.offsets() == [8, 10]
+
+
+def test_a_place_that_was_not_stored_in_time_is_a_gap_and_not_a_hole() -> None:
+    table = Table(durable=True)
+    table.seat().consume("a")
+    table.save()
+    table.count("a", 10)
+    table.count("a", 10)
+    table.deal()
+    table.evict("a", 10)
+
+    table.restart()
+    again = table.seat().consume("a")
+
+    assert [message for message in again.take() if isinstance(message, Gap)] == [Gap(1, "a", 0, 10, "evicted")]

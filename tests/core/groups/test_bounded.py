@@ -12,8 +12,8 @@ from tickwire.wire.messages import Consumed, Returned
 from .table import Seat, Table
 
 LONGEST = 0.02
-# This guards against a hang, as work that grows with the square of the ranges would be: seconds. Less slack failed where
-# others used the same core.
+# This guards against a hang, as work that grows with the square of the ranges would be: seconds. Less slack failed
+# where others used the same core.
 SLACK = 10
 
 

@@ -14,7 +14,6 @@ from durable.history import History
 
 READERS, RATE = 100, 200  # 20,000 deliveries a second
 FACTOR, MORE_MS = 1.5, 5.0  # what the p99 of the live readers may become
-SETTLING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import apsw
 
 from tickwire.core import engine as engines
+from tickwire.core.aftermath import Aftermath
 from tickwire.core.commits import Commit
 from tickwire.core.engine import Engine
 from tickwire.core.groups.ledger import Ledger
@@ -132,7 +133,7 @@ def read_before_its_turn() -> Patch:
 
 def refused_though_stored() -> Patch:
     """Who repeats what was stored is refused along with what fails now."""
-    return patch.object(Engine, "_answer_repeats", lambda self, *values: None)
+    return patch.object(Aftermath, "_answer_repeats", lambda self, *values: None)
 
 
 def acknowledged_in_doubt() -> Patch:

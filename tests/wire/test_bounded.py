@@ -21,7 +21,6 @@ from .vectors import load, to_bytes
 # against a hang. Both are CPU time of the thread, so that others who use the machine do not fail the test.
 LAW_SECONDS = 0.02
 HANG_SECONDS = 0.2
-HONEST_SECONDS = 0.0125  # for the largest PUBLISH, where nobody else uses the machine: 2.6 GHz, an Intel Xeon
 
 PUBLISH = bytes.fromhex("930401")
 LARGEST_RUNS = b"\xdc" + FRAME_MESSAGES.to_bytes(2, "big") + b"\x93\xa1a\x91\xc4\x00\x81\xa6format\x01" * FRAME_MESSAGES
@@ -82,7 +81,7 @@ READERS: dict[str, Callable[[bytes], Message | None]] = {"client": decode_from_c
 def test_a_hostile_frame_does_not_hold_the_loop(name: str, sender: str) -> None:
     assert len(HOSTILE[name]) <= FRAME_BYTES
 
-    assert seconds(READERS[sender], HOSTILE[name]) < HANG_SECONDS * slowness()
+    assert seconds(READERS[sender], HOSTILE[name]) < HANG_SECONDS
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -104,7 +103,7 @@ def test_no_malformed_vector_holds_the_loop() -> None:
         for read in READERS.values()
     )
 
-    assert slowest[0] < HANG_SECONDS * slowness(), slowest[1]
+    assert slowest[0] < HANG_SECONDS, slowest[1]
 
 
 def test_the_largest_publish_that_is_allowed_is_decoded() -> None:
@@ -134,7 +133,7 @@ def test_the_largest_resume_is_decoded_without_holding_the_loop() -> None:
     assert isinstance(subscribe, Subscribe)
     assert subscribe.positions is not None
     assert len(subscribe.positions) == POSITIONS
-    assert seconds(decode_from_client, frame) < LAW_SECONDS * slowness()
+    assert seconds(decode_from_client, frame) < LAW_SECONDS
 
 
 @pytest.mark.parametrize("kind", [Consumed, Returned])
@@ -146,12 +145,7 @@ def test_the_most_ranges_are_decoded_without_holding_the_loop(kind: type[Consume
     assert len(frame) <= FRAME_BYTES
     assert isinstance(settled, kind)
     assert len(settled.ranges) == RANGES
-    assert seconds(decode_from_client, frame) < LAW_SECONDS * slowness()
-
-
-def slowness() -> float:
-    """How much longer the largest honest frame takes now: a core that two threads share counts CPU time for both."""
-    return max(1.0, seconds(decode_from_client, PUBLISH + LARGEST_RUNS) / HONEST_SECONDS)
+    assert seconds(decode_from_client, frame) < LAW_SECONDS
 
 
 def attempt(read: Callable[[bytes], Message | None], frame: bytes) -> None:

@@ -18,12 +18,13 @@ from tickwire.fanout.shelves import Shelves
 from tickwire.wire.encode import encode
 from tickwire.wire.errors import Refused
 from tickwire.wire.limits import MSGPACK
-from tickwire.wire.messages import Ack, End, Join, Publish, Refusal, Subscribe
+from tickwire.wire.messages import Ack, End, Join, Refusal, Subscribe
 
+from .aftermath import Aftermath
 from .commits import Commit, Pending, Receipt
-from .errors import NoSpace, StoreDown, StoreUnsure
+from .errors import NoSpace, StoreDown
 from .groups import Groups
-from .identity import Identities, Publisher, Repeat, repeat_of
+from .identity import Identities, Publisher, Repeat
 from .joining import Joiner
 from .limits import Limits
 from .readership import Readership
@@ -64,11 +65,12 @@ class Engine:
         self.readership = Readership(self.topics, life.stamp)
         self.shelves = Shelves()
         self.catch_up = CatchUp(deflater, self.shelves, self.readership.reads_since, self._arrived)
-        self.groups = Groups(self.topics, self.shelves, self._publish_own, life.groups, limits.groups)
+        self.groups = Groups(self.topics, self.shelves, self._publish_own, life.groups, limits.groups, self.stats)
         self.identities = Identities(limits.identity_seconds, limits.identity_frames)
         self.sessions: dict[Publisher, Superseded] = {}  # the newest connection of each publisher that is here
         self.identities.restore(life.identities, life.time_us)
         self._joiner = Joiner(deflater, self.stats)
+        self._aftermath = Aftermath(self.identities, self.stats, self.reply, self.acknowledge)
         self._pending = Pending()
         self._under_way: Commit | None = None
         self._stored: list[Commit] = []  # and not shown yet
@@ -160,9 +162,7 @@ class Engine:
                 self.stats.came_level += 1
                 self.readership.regroup(peer)
             wrote = self.catch_up.wrote
-        wrote = self.groups.deal(self._now, self._writable) or wrote
-        self.stats.redeliveries = self.groups.redelivered
-        return wrote
+        return self.groups.deal(self._now, self._writable) or wrote
 
     def tick(self, now: float) -> None:
         """Once a second: forget what is too old, and topics that have neither readers nor history."""
@@ -317,41 +317,11 @@ class Engine:
         pending, self._pending = self._pending, Pending()
         for topic in dict.fromkeys((*(topic for topic, _ in commit.sealed), *pending.touched)):
             topic.take_back()
-        doubted = [] if full else commit.identities
-        undone = [*(commit.identities if full else []), *self.identities.take_new()[0]]
-        self.identities.take_back(undone)
-        self.identities.doubt(doubted)
-        for each in (commit, pending):
-            self._answer_repeats(each, frozenset(map(repeat_of, undone)), frozenset(map(repeat_of, doubted)))
-        self._refuse(commit.receipts, commit.publishers, NoSpace() if full else StoreUnsure())
-        self._refuse(pending.receipts, pending.publishers, self.refuses)
+        self._aftermath.settle(commit, pending, self.refuses, unsure=not full)
         for peer in pending.publishers:
             peer.pending = 0
         self._own_later += commit.own + pending.own
         self._owed = replace(commit.batch, sections=[], identities=[])
-
-    def _answer_repeats(self, answers: Commit | Pending, undone: frozenset[Repeat], doubted: frozenset[Repeat]) -> None:
-        """A repeat shares the fate of its first: what was stored before is acknowledged, whatever fails now."""
-        for (peer, id), repeat in answers.repeats.items():
-            receipts = answers.receipts.get(peer, [])
-            receipt = next((each for each in receipts if each[0] == id), None)
-            if receipt is None or repeat in undone:
-                continue
-            receipts.remove(receipt)
-            if not receipts:
-                del answers.receipts[peer]
-            if repeat in doubted:
-                self._refuse({peer: [receipt]}, [], StoreUnsure())
-            else:
-                self.acknowledge(peer, receipt, repeat)
-
-    def _refuse(self, receipts: dict[Peer, list[Receipt]], publishers: list[Peer], why: Refused) -> None:
-        """Tell everyone: whoever asked for a receipt by its id, the others once."""
-        for peer in dict.fromkeys((*receipts, *publishers)):
-            ids: list[int | None] = [receipt[0] for receipt in receipts.get(peer, [])]
-            for id in ids or [None]:
-                self.stats.refusals += 1
-                self.reply(peer, encode(Refusal(Publish.kind, id, why.code, why.text)))
 
     # What the rooms below ask for.
 
@@ -369,7 +339,6 @@ class Engine:
 
     def _publish_own(self, name: str, payloads: list[bytes]) -> None:
         """A message of the broker's own, to a topic that clients only read: a dead letter."""
-        self.stats.dead_letters += len(payloads)
         if self.refuses is not None:
             self._own_later.append((name, payloads))
             return

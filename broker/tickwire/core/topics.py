@@ -124,13 +124,12 @@ class Topics(dict[str, Topic]):
         """Forget a topic. New ones start where it ended, so that no offset of its name is ever given twice."""
         if self.get(topic.name) is not topic:
             return
-        if topic.durable:
-            self.floor = max(self.floor, topic.end)
-            self._freed.append(topic.name)
-        elif self._durable:
+        if self._durable and not topic.durable:
             self.volatile_floor = max(self.volatile_floor, topic.end)
         else:
             self.floor = max(self.floor, topic.end)
+        if topic.durable:
+            self._freed.append(topic.name)
         self.freed_stamp = max(self.freed_stamp, topic.stamp)
         del self[topic.name]
         self.by_stamp.pop(topic, None)

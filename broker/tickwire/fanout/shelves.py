@@ -25,10 +25,6 @@ class Shelves:
             self.wanted[log, cursor] = None
         return reading
 
-    @property
-    def waiting(self) -> bool:
-        return bool(self.wanted or self._asked)
-
     def take_wanted(self) -> list[tuple[TopicLog, int]]:
         """What is to be read from the store now."""
         wanted = list(self.wanted)

@@ -16,9 +16,9 @@ POLL = 0.005  # seconds between looks at peers that are behind
 # Seconds between sweeps that write: 100 MB/s for one who catches up, and not the whole core; and where somebody else
 # is served meanwhile, whose commits wait for the same core and disk, half of that.
 PACE, BUSY_PACE = 0.001, 0.002
-BUSY = 0.02  # seconds since the last flush
+_SERVING = 0.02  # seconds after a flush in which somebody else counts as served
 _SLOW_POLL = 0.05  # where only the clock can bring something: the timeouts and delays of consumers
-_BUSY = 4  # the loop is idle when nothing was flushed for that many times as long as the last flush took
+_IDLE_AFTER = 4  # the loop is idle when nothing was flushed for that many times as long as the last flush took
 
 
 class Waiter(Protocol):
@@ -103,7 +103,7 @@ class Pump:
         """A sweep gave somebody 128 KiB who may want more: in a moment, so that others and the disk get their turn."""
         if not self._looking:
             self._looking = True
-            self._loop.call_later(BUSY_PACE if self.now() - self._flushed_at < BUSY else PACE, self._look)
+            self._loop.call_later(BUSY_PACE if self.now() - self._flushed_at < _SERVING else PACE, self._look)
 
     def _look(self) -> None:
         self._looking = False
@@ -125,4 +125,4 @@ class Pump:
         return POLL if self.waiting or catch_up.behind or catch_up.trailing else _SLOW_POLL
 
     def _idle(self, now: float) -> bool:
-        return now - self._flushed_at > _BUSY * self._took
+        return now - self._flushed_at > _IDLE_AFTER * self._took

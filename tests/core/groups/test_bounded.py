@@ -12,9 +12,7 @@ from tickwire.wire.messages import Consumed, Returned
 from .table import Seat, Table
 
 LONGEST = 0.02
-# This guards against a hang, as work that grows with the square of the ranges would be: seconds. Less slack failed
-# where others used the same core.
-SLACK = 10
+SLACK = 3  # a machine that is slower than those which the bound was measured on
 
 
 def longest(act: Callable[[], object], times: int = 1) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
+from tickwire.core.stats import Stats
 from tickwire.core.store import GroupCursor
 from tickwire.core.topics import Topics
 
@@ -21,8 +22,8 @@ _PATIENCE = 2_048  # ranges of a row that are worth writing each time; a longer 
 class Common:
     """Groups report here what changed; `rows` gives it to the store."""
 
-    def __init__(self, topics: Topics, publish: Publish) -> None:
-        self.topics, self.publish = topics, publish
+    def __init__(self, topics: Topics, publish: Publish, stats: Stats) -> None:
+        self.topics, self.publish, self.stats = topics, publish, stats
         self.alarms = Alarms()
         self._changed: OrderedDict[Ledger, str] = OrderedDict()
 

@@ -66,7 +66,6 @@ class Deal:
     def __init__(self, now: float, writable: Callable[[Peer], bool], pages: Pages, cutter: Cutter) -> None:
         self.now = now
         self.wrote = False
-        self.redelivered = 0  # messages that somebody had been handed before
         self._runs, self._bytes = DEAL_RUNS, DEAL_BYTES
         self._writable, self._pages, self._cutter = writable, pages, cutter
         self._left: dict[Peer, int] = {}  # bytes that each may still get

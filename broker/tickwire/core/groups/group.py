@@ -156,7 +156,7 @@ class Group:
                 ledger.hand_out(first, end, attempts + 1, member.take(ledger, first, end, deal.now))
                 self._watch(member)
             deal.give(member, fragments, size)
-            deal.redelivered += end - first if attempts else 0
+            self._common.stats.redeliveries += end - first if attempts else 0
             return True
         return False
 
@@ -230,6 +230,7 @@ class Group:
             self._paused = True
             self._common.alarms.at(deal.now + _PAUSE, self._resume)
             return first
+        self._common.stats.dead_letters += len(letters)
         deal.spend(sum(map(len, letters)), len(letters) // 8)
         return first + len(payloads)
 

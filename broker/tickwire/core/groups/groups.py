@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tickwire.core.errors import UnknownConsumer
+from tickwire.core.stats import Stats
 from tickwire.core.store import GroupCursor, StoredGroup
 from tickwire.core.topic import Topic
 from tickwire.core.topics import Topics
@@ -52,16 +53,16 @@ class Groups:
         publish: Publish,
         stored: Sequence[StoredGroup] = (),
         limit: int = 1_000,
+        stats: Stats | None = None,
     ) -> None:
         """`publish(topic, payloads)` takes messages of the broker's own: the dead letters."""
         self._topics, self._limit = topics, limit
-        self._common = Common(topics, publish)
+        self._common = Common(topics, publish, stats or Stats())
         self._pages, self._cutter = Pages(shelves), Cutter()
         self._groups: dict[str, Group] = {}
         self._members: dict[Peer, dict[int, tuple[Group, Member]]] = {}
         self._serial = 0
         self._known: dict[Topic, _Known] = {}
-        self.redelivered = 0  # messages, since the start
         self._active: dict[Group, None] = {}  # those that may have something to do in a deal
         self._new: list[tuple[str, str]] = []  # that the store does not know
         self._round: Iterator[None] = iter(())
@@ -161,7 +162,6 @@ class Groups:
             if group.busy:
                 self._active[group] = None  # behind the others
         deal.write()
-        self.redelivered += deal.redelivered
         return deal.wrote
 
     def tick(self, now: float) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
+from tickwire.wire.limits import MSGPACK
 from tickwire.wire.messages import Delivery, FromBroker, FromClient, Hello, Section, Subscribed, Welcome
 from tickwire_client.buffer import Buffer, Item
 from tickwire_client.feed import Feed
 from tickwire_client.messages import Gap
 from tickwire_client.messages import Section as Read
+from tickwire_client.publishes import Runs
 from tickwire_client.session import Session
 
 EPOCH = 77
@@ -62,3 +64,11 @@ def _plain(item: Item) -> tuple[str, int | None, int | None, str | None]:
         return item.topic, item.start, item.end, item.reason
     assert isinstance(item, Read)
     return item.topic, item.first, item.first + len(item), None
+
+
+def runs(*messages: tuple[str, bytes], format: int = MSGPACK) -> Runs:
+    """The messages of a batch, which nobody looked at yet."""
+    made = Runs()
+    for topic, payload in messages:
+        made.add(topic, payload, format, lambda *message: None)
+    return made

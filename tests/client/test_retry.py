@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from client.talk import EPOCH, opened, said, say
+from client.talk import EPOCH, opened, runs, said, say
 from tickwire.wire.messages import Ack, Publish, Refusal, Run
 from tickwire_client.errors import OutcomeUnknown, Refused, TickwireError
 from tickwire_client.messages import Receipt
-from tickwire_client.publishes import Entry
 from tickwire_client.session import Session
 
 Outcomes = list[Receipt | TickwireError | None]
@@ -35,8 +34,8 @@ def test_each_frame_has_a_growing_sequence_and_what_nobody_waits_for_has_none() 
     session.publish("t", b"1", lambda _: None)
     session.publish("t", b"2", lambda _: None)
     session.post("t", b"3")
-    session.publish_whole([Entry("t", b"4", 0)], lambda _: None)
-    session.publish_whole([], lambda _: None)
+    session.publish_whole(runs(("t", b"4")), lambda _: None)
+    session.publish_whole(runs(), lambda _: None)
 
     assert said(session) == [
         Publish(1, [Run("t", [b"1", b"2"])], 1),
@@ -107,7 +106,7 @@ def test_what_nobody_waits_for_any_more_is_not_sent_again() -> None:
     session = Session(identity=NAME)
     opened(session)
     outcomes: Outcomes = []
-    kept, dropped = (session.publish_whole([Entry("t", name, 0)], outcomes.append) for name in (b"kept", b"dropped"))
+    kept, dropped = (session.publish_whole(runs(("t", name)), outcomes.append) for name in (b"kept", b"dropped"))
     said(session)
 
     assert session.outbox.abandon(dropped) is True
@@ -124,7 +123,7 @@ def test_what_nobody_waits_for_any_more_is_not_sent_again() -> None:
 def test_what_was_sent_stays_in_memory_only_while_somebody_waits() -> None:
     session = Session(identity=NAME)
     opened(session)
-    wholes = [session.publish_whole([Entry("t", bytes(100), 0)], lambda _: None) for _ in range(100)]
+    wholes = [session.publish_whole(runs(("t", bytes(100))), lambda _: None) for _ in range(100)]
     said(session)
     session.closed()
 
@@ -182,9 +181,8 @@ def test_no_more_is_in_flight_than_the_broker_remembers() -> None:
     opened(session, identity_frames=2)
     outcomes: Outcomes = []
 
-    wholes = [Entry("t", b"%d" % at, 0) for at in range(3)]
-    for entry in wholes:
-        session.publish_whole([entry], outcomes.append)
+    for at in range(3):
+        session.publish_whole(runs(("t", b"%d" % at)), outcomes.append)
     session.post("t", b"behind")
     assert len(said(session)) == 2
 
@@ -270,7 +268,7 @@ def test_what_is_answered_while_the_client_leaves_has_its_receipt() -> None:
 
 def flush(session: Session) -> Outcomes:
     outcomes: Outcomes = []
-    session.publish_whole([], outcomes.append)
+    session.publish_whole(runs(), outcomes.append)
     return outcomes
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from client.talk import EPOCH, deliver, opened, said, say, section, seen, subscribed
+from client.talk import EPOCH, deliver, opened, runs, said, say, section, seen, subscribed
 from tickwire.wire.errors import BadPattern, PayloadTooLarge, Refused, TooManyMessages, WireError
 from tickwire.wire.limits import BYTES, HELLO_BYTES
 from tickwire.wire.messages import (
@@ -21,7 +21,6 @@ from tickwire.wire.messages import (
 )
 from tickwire_client.errors import OutcomeUnknown, TickwireError
 from tickwire_client.messages import Receipt
-from tickwire_client.publishes import Entry
 from tickwire_client.session import Session
 
 Outcomes = list[Receipt | TickwireError | None]
@@ -182,7 +181,7 @@ def test_what_was_given_first_leaves_first_whoever_waits_for_it() -> None:
     session.post("t", b"3")
     session.post("t", b"4", BYTES)
     session.post("t", b"5")
-    session.publish_whole([], lambda _: None)
+    session.publish_whole(runs(), lambda _: None)
 
     assert said(session) == [
         Publish(None, [Run("t", [b"1"])]),
@@ -257,9 +256,9 @@ def test_what_the_broker_would_refuse_is_refused_before_it_is_sent() -> None:
     with pytest.raises(BadPattern):
         session.subscribe("a.>.b")
     with pytest.raises(TooManyMessages):
-        session.publish_whole([Entry("t", b"", 0)] * 3, lambda _: None)
+        session.publish_whole(runs(*[("t", b"")] * 3), lambda _: None)
     with pytest.raises(Refused, match="frame_bytes"):
-        session.publish_whole([Entry("a", b"", 0), Entry("b", b"", 0)], lambda _: None)
+        session.publish_whole(runs(("a", b""), ("b", b"")), lambda _: None)
     assert said(session) == []
 
 
@@ -366,7 +365,7 @@ def test_what_nobody_waits_for_any_more_does_not_stay_in_memory() -> None:
 
     for _ in range(1_000):
         session.outbox.abandon(session.publish("a", bytes(1_000), lambda outcome: None))
-        session.outbox.abandon(session.publish_whole([Entry("a", bytes(1_000), BYTES)], lambda error: None))
+        session.outbox.abandon(session.publish_whole(runs(("a", bytes(1_000))), lambda error: None))
 
     assert len(session.outbox._waiting) <= 6
     opened(session)

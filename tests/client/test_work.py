@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from client.talk import EPOCH, deliver, opened, said, say, section, seen
+from client.talk import EPOCH, deliver, opened, runs, said, say, section, seen
 from tickwire.wire.limits import RANGES
 from tickwire.wire.messages import (
     Ack,
@@ -179,7 +179,7 @@ def test_a_flush_leaves_behind_the_acknowledgments_and_tells_when_they_may_be_lo
     deliver(session, section("o.a", 0, 1), stream=1)
     outcomes: list[TickwireError | None] = []
 
-    session.publish_whole([], outcomes.append)
+    session.publish_whole(runs(), outcomes.append)
     ack(work, taken(work))
     assert said(session) == [Consumed(work.id, [("o.a", 0, 1)]), Publish(1, [])]
 

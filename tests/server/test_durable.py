@@ -79,6 +79,17 @@ async def fill(client: Client, topic: str) -> tuple[list[int], str]:
     raise AssertionError("it was never full")
 
 
+async def publish_until_unknown(client: Client, topic: str) -> tuple[list[int], OutcomeUnknown | None]:
+    """Publish until nobody knows what became of it: the offsets that were taken."""
+    offsets: list[int] = []
+    for _ in range(200):
+        try:
+            offsets.append((await client.publish(topic, payload=bytes(500_000))).offset)
+        except OutcomeUnknown as unknown:
+            return offsets, unknown
+    return offsets, None
+
+
 async def until_published(client: Client, topic: str) -> Receipt:
     """Publish until it is taken: within bounded time."""
     async with asyncio.timeout(20):
@@ -89,10 +100,11 @@ async def until_published(client: Client, topic: str) -> Receipt:
 
 
 @contextlib.contextmanager
-def injected(broker: BrokerProcess, how: str) -> Iterator[None]:
-    """What the kernel answers to each fdatasync and fsync of the broker while the block lasts."""
+def injected(broker: BrokerProcess, how: str, file: Path | None = None) -> Iterator[None]:
+    """What the kernel answers to each fdatasync and fsync of the broker, or only to those of a file."""
     calls = "fdatasync,fsync"
     command = ["strace", "-f", "-p", str(broker.pid), "-e", f"trace={calls}", "-e", f"inject={calls}:{how}"]
+    command += ["-P", str(file)] if file else []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
         try:
             assert strace.stderr is not None
@@ -223,7 +235,7 @@ async def test_a_second_broker_on_the_directory_is_refused(tmp_path: Path) -> No
 
 
 async def test_a_full_disk_refuses_and_goes_on_by_itself_when_there_is_room(tmp_path: Path) -> None:
-    with disk_of(48 * MIB, tmp_path / "disk") as disk:
+    with disk_of(112 * MIB, tmp_path / "disk") as disk:
         async with killed(disk / "data") as (broker, client):
             ballast = disk / "ballast"
             with contextlib.suppress(OSError), ballast.open("wb") as file:
@@ -246,7 +258,7 @@ async def test_a_full_disk_refuses_and_goes_on_by_itself_when_there_is_room(tmp_
 
 
 async def test_retention_makes_room_on_a_full_disk(tmp_path: Path) -> None:
-    with disk_of(48 * MIB, tmp_path / "disk") as disk:
+    with disk_of(112 * MIB, tmp_path / "disk") as disk:
         async with killed(disk / "data", "--disk-retain-seconds", "2") as (_, client):
             _, code = await fill(client, "t")
             last = await until_published(client, "t")
@@ -274,6 +286,20 @@ async def test_a_failed_fsync_leaves_one_outcome_unknown_and_ends_all_writing(tm
         assert [(await anext(reader)).data for _ in range(3)] == [0, 1, 2]
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(reader), 0.3)
+
+
+async def test_a_failed_fsync_beside_the_commits_ends_all_writing_too(tmp_path: Path) -> None:
+    async with killed(tmp_path / "data") as (broker, client):
+        with injected(broker, "error=EIO:when=1", tmp_path / "data" / "tickwire.db"):
+            stored, outcome = await publish_until_unknown(client, "t")
+        with pytest.raises(Refused) as refused:
+            await client.publish("t", "after")
+
+        assert isinstance(outcome, OutcomeUnknown)
+        assert len(stored) > 20  # it was no commit that met it
+        assert refused.value.code == "store_failed"
+        assert await health(broker) == (503, "store_failed")
+        assert [offset for offset, _ in await kept(client, "t")] == stored
 
 
 async def test_a_broker_that_is_told_to_exits_when_its_disk_fails(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tickwire.wire.decode import decode_from_broker, decode_from_client
 from tickwire_client import Gap, OutcomeUnknown, Receipt, Refused, TickwireError
 from tickwire_client.feed import Feed
 from tickwire_client.positions import Start
-from tickwire_client.publishes import Entry, Whole
+from tickwire_client.publishes import Runs, Whole
 from tickwire_client.session import Session
 from tickwire_client.work import Share, Terms, Work
 
@@ -182,15 +182,15 @@ class Client:
         self.session.publish(topic, payload, partial(self._told, sent))
 
     def publish_batch(self, topics: list[str], filler: int) -> None:
-        entries: list[Entry] = []
+        messages = Runs()
         batch: list[Sent] = []
         for topic in topics:
             sent, payload = self._message(filler)
             self.write(events.Invoked(topic, sent))
-            entries.append(Entry(topic, payload, 0))
+            messages.add(topic, payload, 0, self.session.check)
             batch.append(sent)
         self.waits += 1
-        whole: Whole = self.session.publish_whole(entries, lambda error: self._batch_told(whole, batch, error))
+        whole: Whole = self.session.publish_whole(messages, lambda error: self._batch_told(whole, batch, error))
 
     def post(self, topic: str, filler: int) -> None:
         sent, payload = self._message(filler)

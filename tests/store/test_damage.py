@@ -13,6 +13,7 @@ from tickwire.core.policy import Policy
 from tickwire.core.store import GroupCursor, Identity, StoreFailed
 from tickwire.store.disk import DiskStore, StoreError, check
 from tickwire.store.disk.errors import StoreDamaged, StoreForeign, StoreNewer, StoreTruncated
+from tickwire.store.disk.place import RESERVE_BYTES
 
 from .made import Author, Story, read_all
 
@@ -101,7 +102,7 @@ def test_a_lock_or_reserve_that_is_cut_is_made_again(tmp_path: Path, name: str, 
     again.open()
 
     assert len(read_all(again, "a", 3).messages) == 3
-    assert (tmp_path / "reserve").stat().st_size == 8 << 20
+    assert (tmp_path / "reserve").stat().st_size == RESERVE_BYTES
     again.close()
 
 

@@ -55,7 +55,7 @@ def test_a_full_disk_stays_full_until_there_is_room_and_then_takes_more() -> Non
 if os.geteuid() == 0:  # only root can mount a small disk
 
     def test_retention_makes_room_on_a_full_disk_and_commits_go_on(mount: Mount) -> None:
-        author = Author(DiskStore(mount("48m")))
+        author = Author(DiskStore(mount("112m")))
         fill(author)
         full = author.ends["a"]
 
@@ -72,7 +72,7 @@ if os.geteuid() == 0:  # only root can mount a small disk
         author.store.close()
 
     def test_a_disk_that_others_filled_is_used_again_when_they_leave(mount: Mount) -> None:
-        path = mount("64m")
+        path = mount("160m")
         author = Author(DiskStore(path / "data"))
         author.commit(("a", 1))
         write_all(path / "theirs")
@@ -89,7 +89,7 @@ if os.geteuid() == 0:  # only root can mount a small disk
         author.store.close()
 
     def test_a_store_opens_on_a_full_disk_with_all_that_was_acknowledged(mount: Mount) -> None:
-        path = mount("48m")
+        path = mount("112m")
         author = Author(DiskStore(path / "data"))
         fill(author)
         end = author.ends["a"]
@@ -105,6 +105,24 @@ if os.geteuid() == 0:  # only root can mount a small disk
         assert sorted(story.messages) == list(range(story.gaps[0][1], end))
         again.store.close()
         assert check(path / "data").sound
+
+    def test_a_store_that_was_killed_on_a_full_disk_opens_with_the_help_of_its_reserve(mount: Mount) -> None:
+        path = mount("192m")
+        if not (child := os.fork()):
+            author = Author(DiskStore(path / "data"))
+            author.commit(("a", 1))
+            write_all(path / "theirs")
+            fill(author, size=20_000)  # nearly each page of the WAL makes the database longer
+            (path / "end").symlink_to(str(author.ends["a"]))  # the name of a link needs no room
+            os._exit(0)
+        os.waitpid(child, 0)
+        end = int(os.readlink(path / "end"))
+
+        again = Author(DiskStore(path / "data"))
+
+        story = read_all(again.store, "a", end)
+        assert (sorted(story.messages), story.gaps) == (list(range(end)), [])
+        again.store.close()
 
     def write_all(path: Path) -> None:
         """Take all the room there is."""

@@ -39,3 +39,6 @@ class Pending:
     publishers: list[Peer] = field(default_factory=list)
     own: list[tuple[str, list[bytes]]] = field(default_factory=list)
     bytes: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.touched or self.receipts or self.own)

@@ -144,7 +144,7 @@ class Engine:
         self.due = False
         self._now = now
         self.stats.flushes += 1
-        if self._under_way is None:
+        if self._under_way is None and self._is_unsealed:
             self._hand_over(self._seal(now, time_us))
         stored, self._stored = self._stored, []
         self._show(stored, now)
@@ -170,6 +170,7 @@ class Engine:
         self.topics.tick(now, self._is_read)
         self.identities.tick(now)
         self.groups.tick(now)
+        self.due = self.due or self._is_unsealed
 
     @property
     def restless(self) -> bool:
@@ -228,6 +229,10 @@ class Engine:
             read.settle()
 
     # The steps of a flush.
+
+    @property
+    def _is_unsealed(self) -> bool:
+        return bool(self._pending or self._owed or self.topics.has_freed or self.groups.unsaved)
 
     def _seal(self, now: float, time_us: int) -> Commit:
         pending, self._pending = self._pending, Pending()

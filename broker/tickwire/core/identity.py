@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,11 +9,11 @@ from dataclasses import dataclass, field
 from tickwire.wire.encode import pack
 from tickwire.wire.messages import Run
 
+from .checksum import crc32
 from .errors import IdentityConflict, StoreUnsure, WindowExpired
 from .store import Identity
 
 _PUBLISHERS = 100_000  # remembered at most; 10,000 of them with 100 frames each take about 200 MB
-_PIECE = 4 << 10
 _FRAMES = 1_000_000  # of all publishers together
 
 Publisher = tuple[str, int]  # a name, and its incarnation
@@ -35,17 +34,7 @@ def checksum_of(runs: Sequence[Run]) -> int:
     checksum = 0
     for run in runs:
         head = f"{len(run.payloads)} {run.format} {run.topic}".encode()
-        checksum = _crc32(pack(run.payloads), zlib.crc32(head, checksum))
-    return checksum
-
-
-def _crc32(data: bytes, checksum: int) -> int:
-    """In pieces: over 5 KiB zlib lets go of the interpreter, and to get it back can take longer than the sum."""
-    if len(data) <= _PIECE:
-        return zlib.crc32(data, checksum)
-    whole = memoryview(data)
-    for at in range(0, len(data), _PIECE):
-        checksum = zlib.crc32(whole[at : at + _PIECE], checksum)
+        checksum = crc32(pack(run.payloads), crc32(head, checksum))
     return checksum
 
 

@@ -86,6 +86,11 @@ class Topics(dict[str, Topic]):
             return True
         return seen < self._lost_stamp and self._limits.policies.may_be_volatile(pattern)
 
+    @property
+    def has_freed(self) -> bool:
+        """Whether `take_freed` has something."""
+        return bool(self._freed)
+
     def take_freed(self) -> list[str]:
         """The topics on disk that were freed since this was last asked. They may have come back meanwhile."""
         freed, self._freed = self._freed, []

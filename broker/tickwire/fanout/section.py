@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import accumulate
 
 import msgpack
 
@@ -80,14 +82,12 @@ class Cutter:
 
 def _split(payloads: list[bytes]) -> list[list[bytes]]:
     """The payloads in parts within the bounds of a section; a payload larger than that is a part of its own."""
+    sizes = list(accumulate(map(_MESSAGE_BYTES.__add__, map(len, payloads)), initial=0))  # of all before each
     parts: list[list[bytes]] = []
-    part: list[bytes] = []
-    size = 0
-    for payload in payloads:
-        size += len(payload) + _MESSAGE_BYTES
-        if part and (size > SECTION_BYTES or len(part) == SECTION_MESSAGES):
-            parts.append(part)
-            part, size = [], len(payload) + _MESSAGE_BYTES
-        part.append(payload)
-    parts.append(part)
+    start, count = 0, len(payloads)
+    while start < count:
+        most = min(count, start + SECTION_MESSAGES)
+        end = max(bisect_right(sizes, sizes[start] + SECTION_BYTES, start, most + 1) - 1, start + 1)
+        parts.append(payloads[start:end])
+        start = end
     return parts

@@ -38,6 +38,8 @@ class Heartbeat:
         now = self._pump.now()
         self._pump.engine.tick(now)
         self._pump.look_after()  # consumers' timeouts and delays come due though nobody publishes
+        if self._pump.engine.due:
+            self._pump.wake()
         beat = self._beat()
         for connection in self._connections:
             goodbye = self._given_up(connection, now)

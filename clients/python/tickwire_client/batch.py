@@ -9,7 +9,7 @@ from tickwire.wire.limits import BYTES, MSGPACK
 from .errors import TickwireError
 from .messages import Receipt
 from .payloads import pack
-from .publishes import Entry, Whole
+from .publishes import Runs, Whole
 
 
 class Missing:
@@ -38,11 +38,9 @@ def encoded(data: object, payload: bytes | None) -> tuple[bytes, int]:
 class Batch:
     """Published on leaving `async with`, unless an exception left it; `receipts` are there afterwards."""
 
-    def __init__(
-        self, publish: Callable[[list[Entry]], Awaitable[Whole]], check: Callable[[str, bytes, int], None]
-    ) -> None:
+    def __init__(self, publish: Callable[[Runs], Awaitable[Whole]], check: Callable[[str, bytes, int], None]) -> None:
         self._publish, self._check = publish, check
-        self._entries: list[Entry] = []
+        self._messages = Runs()
         self._sent = False
         self._published: Whole | None = None
 
@@ -50,7 +48,7 @@ class Batch:
         return f"<Batch of {len(self)} messages{', published' if self._sent else ''}>"
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._messages)
 
     def add(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
         """Add a message. Raises Refused where the broker takes no such topic, or no payload as large."""
@@ -60,8 +58,7 @@ class Batch:
             body, format = payload, BYTES
         else:
             body, format = encoded(data, payload)
-        self._check(topic, body, format)
-        self._entries.append(Entry(topic, body, format))
+        self._messages.add(topic, body, format, self._check)
 
     @property
     def receipts(self) -> list[Receipt]:
@@ -73,5 +70,5 @@ class Batch:
 
     async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._sent = True
-        if kind is None and self._entries:
-            self._published = await self._publish(self._entries)
+        if kind is None and self._messages:
+            self._published = await self._publish(self._messages)

@@ -12,7 +12,7 @@ from tickwire.wire.limits import MAX_INT
 
 from .errors import Refused
 from .limits import Limits
-from .publishes import MESSAGE_BYTES, RUN_BYTES, Entry, elements_of
+from .publishes import MESSAGE_BYTES, RUN_BYTES, Run, Runs
 
 
 def check_topic(topic: str) -> None:
@@ -45,7 +45,7 @@ def check_message(topic: str, payload: bytes, format: int, limits: Limits) -> No
     _check_payload(payload, limits)
     check_topic(topic)
     if len(payload) + MESSAGE_BYTES + RUN_BYTES > limits.frame_bytes:
-        size = len(encode_runs(MAX_INT, [elements_of([Entry(topic, payload, format)])]))
+        size = len(encode_runs(MAX_INT, [Run(topic, format).elements([payload])]))
         if size > limits.frame_bytes:
             raise PayloadTooLarge(len(payload), limits.frame_bytes - (size - len(payload)))
 
@@ -61,14 +61,15 @@ def too_large_now(size: int, limits: Limits) -> Refused:
     return Refused("frame_too_large", text, {"size": size, "limit": limits.frame_bytes})
 
 
-def check_batch(entries: list[Entry], limits: Limits) -> None:
+def check_batch(messages: Runs, limits: Limits) -> None:
     """Raise Refused, with the limit's name, where these are more than one frame holds."""
-    if len(entries) > limits.frame_messages:
-        raise TooManyMessages(len(entries), limits.frame_messages)
-    sizes = [len(entry.payload) for entry in entries]
-    if max(sizes, default=0) > limits.payload_bytes:
-        raise PayloadTooLarge(max(sizes), limits.payload_bytes)
-    size = sum(sizes) + MESSAGE_BYTES * len(sizes) + RUN_BYTES * len({entry.topic for entry in entries})
+    if len(messages) > limits.frame_messages:
+        raise TooManyMessages(len(messages), limits.frame_messages)
+    largest = max([run.largest for run in messages.runs], default=0)
+    if largest > limits.payload_bytes:
+        raise PayloadTooLarge(largest, limits.payload_bytes)
+    payloads = sum([sum(map(len, run.payloads)) for run in messages.runs])
+    size = payloads + MESSAGE_BYTES * len(messages) + RUN_BYTES * len(messages.runs)
     if size > limits.frame_bytes:
         text = f"batch of about {size} bytes exceeds the limit frame_bytes of {limits.frame_bytes}"
         raise Refused("frame_too_large", text, {"size": size, "limit": limits.frame_bytes})

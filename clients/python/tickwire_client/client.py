@@ -20,7 +20,7 @@ from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
 from .messages import Receipt
 from .opening import Opening
-from .publishes import Entry, Whole
+from .publishes import Entry, Runs, Whole
 from .reading import Reading, settle
 from .session import Session
 
@@ -158,7 +158,7 @@ class Client(Reading):
         `publish_nowait` had sent: that may be lost, and is told once.
         """
         self._check_open()
-        await self._whole([])
+        await self._whole(Runs())
 
     async def close(self, *, timeout: float = 5.0) -> None:
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
@@ -186,13 +186,13 @@ class Client(Reading):
     async def __aexit__(self, *error: object) -> None:
         await self.close()
 
-    async def _publish_batch(self, entries: list[Entry]) -> Whole:
+    async def _publish_batch(self, messages: Runs) -> Whole:
         self._check_open()
-        return await self._whole(entries)
+        return await self._whole(messages)
 
-    async def _whole(self, entries: list[Entry]) -> Whole:
+    async def _whole(self, messages: Runs) -> Whole:
         future: asyncio.Future[None] = self._loop.create_future()
-        whole = self._session.publish_whole(entries, partial(settle, future))
+        whole = self._session.publish_whole(messages, partial(settle, future))
         await self._answer(future, whole)
         return whole
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from .checks import too_large_now
 from .errors import OutcomeUnknown, Refused, TickwireError
 from .limits import Limits
-from .publishes import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Entry, Errand, Posts, Whole
+from .publishes import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Entry, Errand, Joined, Posts, Whole
 
 _LOST = "the connection went before the broker acknowledged this: it may have been stored or not"
 _OTHER_EPOCH = f"{_LOST}, and the broker has begun a new epoch since"
@@ -122,7 +122,7 @@ class Outbox:
 
     def _sent(self, errand: Errand, now: float) -> bytes | None:
         self._sequence += 1
-        frame = errand.encode(self._id + 1, self._sequence if self._identified and errand.entries else None)
+        frame = errand.encode(self._id + 1, self._sequence if self._identified and not errand.is_barrier else None)
         if len(frame) > self.limits.frame_bytes:
             # It was given when another broker, with larger frames, was expected. This one would hang up.
             errand.failed(too_large_now(len(frame), self.limits))
@@ -162,7 +162,7 @@ class Outbox:
             self._waiting.popleft()
             if following.wanted:
                 entries.append(following)
-        return Errand(entries)
+        return Joined(entries)
 
     # Answers.
 
@@ -185,13 +185,13 @@ class Outbox:
         if error.code == "outcome_unknown" or (errand.retried and error.code in _MAY_BE_STORED):
             errand.failed(OutcomeUnknown(error.text))
             return
-        if isinstance(errand, Whole) or len(errand.entries) == 1 or error.code in _OF_NO_MESSAGE:
+        if not isinstance(errand, Joined) or len(errand.entries) == 1 or error.code in _OF_NO_MESSAGE:
             errand.failed(error)
             return
         for entry in reversed(errand.entries):
             if entry.wanted:
                 entry.sent = False
-                self._waiting.appendleft(Errand([entry]))
+                self._waiting.appendleft(Joined([entry]))
 
     # Connections.
 

@@ -16,7 +16,7 @@ from .errors import TickwireError
 from .feed import Feed
 from .messages import Receipt
 from .positions import Start
-from .publishes import Entry, Whole
+from .publishes import Entry, Runs, Whole
 from .work import Share, Terms, Work
 
 F = TypeVar("F", bound=Buffer)
@@ -93,13 +93,13 @@ class Session(Conversation):
         self.outbox.put(entry)
         return entry
 
-    def publish_whole(self, entries: list[Entry], done: Callable[[TickwireError | None], None]) -> Whole:
+    def publish_whole(self, messages: Runs, done: Callable[[TickwireError | None], None]) -> Whole:
         """Publish messages that stand or fall together. Raises Refused where they are more than a frame holds.
 
-        With no entry it is a barrier: `done` is called when everything given before has acted.
+        With no message it is a barrier: `done` is called when everything given before has acted.
         """
-        check_batch(entries, self.limits)
-        whole = Whole(entries, done)
+        check_batch(messages, self.limits)
+        whole = Whole(messages, done)
         self.outbox.put(whole)
         return whole
 

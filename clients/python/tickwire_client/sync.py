@@ -28,7 +28,7 @@ from .connection import OnState
 from .errors import BufferFull, ConnectionLost, Refused
 from .loop_thread import CLOSED, LoopThread
 from .messages import Receipt
-from .publishes import MESSAGE_BYTES, Entry, Whole
+from .publishes import MESSAGE_BYTES, Runs, Whole
 from .sync_consumer import Consumer, Delivered
 from .sync_reading import Reading
 from .sync_subscription import History, Subscription
@@ -153,7 +153,7 @@ class Batch(AsyncBatch):
     def __init__(
         self,
         loop: LoopThread,
-        publish: Callable[[list[Entry]], Coroutine[Any, Any, Whole]],
+        publish: Callable[[Runs], Coroutine[Any, Any, Whole]],
         check: Callable[[str, bytes, int], None],
     ) -> None:
         super().__init__(publish, check)

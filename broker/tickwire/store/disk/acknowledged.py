@@ -6,7 +6,8 @@ They are not synced: a power cut may leave older ones, which say less and nothin
 from __future__ import annotations
 
 import struct
-import zlib
+
+from tickwire.core.checksum import crc32
 
 from .rows import Damaged
 
@@ -17,13 +18,13 @@ _MAGIC = b"TWA1"
 
 def encode_acknowledged(epoch: int, serial: int) -> bytes:
     fields = _FIELDS.pack(_MAGIC, epoch, serial)
-    return fields + _SUM.pack(zlib.crc32(fields))
+    return fields + _SUM.pack(crc32(fields))
 
 
 def decode_acknowledged(data: bytes) -> tuple[int, int]:
     """The epoch, and the serial number of the last commit that was answered. Raises Damaged."""
     fields = data[: _FIELDS.size]
-    if len(data) != _FIELDS.size + _SUM.size or _SUM.pack(zlib.crc32(fields)) != data[_FIELDS.size :]:
+    if len(data) != _FIELDS.size + _SUM.size or _SUM.pack(crc32(fields)) != data[_FIELDS.size :]:
         raise Damaged
     magic, epoch, serial = _FIELDS.unpack(fields)
     if magic != _MAGIC:

@@ -13,8 +13,8 @@ from .lock import Lock
 
 DATABASE, WAL, WAL_INDEX = "tickwire.db", "tickwire.db-wal", "tickwire.db-shm"
 ACKNOWLEDGED, RESERVE = "acknowledged", "reserve"
-RESERVE_BYTES = 8 << 20  # what deleting 512 sections and bringing the WAL home may need, several times over
-WAL_BYTES = 16 << 20
+WAL_BYTES = 32 << 20  # commits fill the second half while the pages of the first go home
+RESERVE_BYTES = WAL_BYTES  # so that on a full disk all of the WAL can go home, and the oldest be dropped
 # 32,768 pages, more than a commit and what came before it can be. SQLite asks for more of it only when a commit is
 # synced already: had a full disk no room for it then, nobody could tell whether that commit is there.
 WAL_INDEX_BYTES = 256 << 10

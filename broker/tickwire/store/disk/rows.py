@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgpack
 
+from tickwire.core.checksum import crc32
 from tickwire.fanout.section import Section
 
-crc32 = zlib.crc32
 pack = msgpack.Packer().pack
 
 _HEAD = struct.Struct("<qqqqqqI")  # first, end, stamp, time_us, total, size of the data, its checksum

@@ -9,7 +9,7 @@ from .errors import SqliteTooOld
 FORMAT = 1
 APPLICATION = 0x5469636B  # "Tick", so that no other database is taken for a store
 NEEDED = (3, 51, 3)  # before it a reset of the WAL could lose a commit
-PAGE_BYTES = 4096  # 8 and 16 KiB gain nothing with one section a commit, and lose 10-20 % with sixteen small ones
+PAGE_BYTES = 8192  # against 4 KiB: batches of 100 KB 15 % faster, sixteen small sections in a commit 5 % slower
 
 TABLES = (
     # One row a section, in the order of commits. The data last: the rest is read without it.

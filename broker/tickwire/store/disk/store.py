@@ -27,6 +27,7 @@ from .state import CLAIM_EVERY_US, State
 from .writer import Writer
 
 _READ_CACHE_KIB = 4_096
+_CHECKPOINT_CACHE_KIB = 64  # pages go from file to file, not through the cache
 _ROOM = 1 << 20  # below it a full disk stays full: or publishers would be let in and turned away by turns
 
 
@@ -105,7 +106,10 @@ class DiskStore:
         place.write(ACKNOWLEDGED, encode_acknowledged(state.meta.epoch, state.serial), sync=True)
         place.sync()
         self._has_reserve = place.make_reserve()
-        self._reader = connection if place.vfs else connect(place.path(DATABASE), None, _READ_CACHE_KIB, writes=False)
+        self._reader = connection
+        if place.vfs is None:
+            self._reader = connect(place.path(DATABASE), None, _READ_CACHE_KIB, writes=False)
+            self._writer.checkpoint_beside(connect(place.path(DATABASE), None, _CHECKPOINT_CACHE_KIB))
         return life
 
     # Writing: one thread.

@@ -10,7 +10,10 @@ import apsw
 
 from tickwire.core.store import StoreFailed, StoreFull
 
-_WAL_PAGES = 4_000  # 16 MB: then its pages go home, which takes some 20 ms and is the longest that a commit waits
+from .checkpointer import Checkpointer
+
+_WAL_PAGES = 2_000  # 16 MB: then its pages go home
+_FEW_PAGES = 128  # what a commit waits for itself, 2 ms; the WAL begins anew only while nobody writes
 _WAIT_MS = 100  # for readers to leave the WAL
 _BUSY_MS = 5_000
 
@@ -23,7 +26,12 @@ class Writer:
         self.failure: str | None = None
         self._wal_pages = 0
         self._checkpoint_at = _WAL_PAGES
+        self._beside: Checkpointer | None = None
         connection.set_wal_hook(self._grew)
+
+    def checkpoint_beside(self, connection: apsw.Connection) -> None:
+        """Let another thread bring pages home with this connection from now on, and only the last of them wait."""
+        self._beside = Checkpointer(connection)
 
     def require_sound(self) -> None:
         """Raises StoreFailed."""
@@ -51,6 +59,11 @@ class Writer:
         if self._wal_pages < self._checkpoint_at and not whole:
             return
         self.require_sound()
+        if self._beside is not None:
+            if not whole and self._is_done_beside(self._beside):
+                return
+            self._beside.wait()
+            self._beside.home = 0
         self.connection.set_busy_timeout(_WAIT_MS)
         try:
             self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_RESTART)
@@ -62,6 +75,21 @@ class Writer:
         finally:
             self.connection.set_busy_timeout(_BUSY_MS)
 
+    def _is_done_beside(self, beside: Checkpointer) -> bool:
+        """Whether commits may go on, since others bring the pages home meanwhile. Raises StoreFailed."""
+        if self._wal_pages >= 2 * _WAL_PAGES:  # no further than the space that was set aside for it
+            return False
+        if beside.running:
+            return True
+        if beside.error is not None:
+            if not isinstance(beside.error, (apsw.FullError, apsw.BusyError)):
+                raise self._told(beside.error) from beside.error
+            return False
+        if self._wal_pages - beside.home <= _FEW_PAGES:
+            return False
+        beside.start()
+        return True
+
     def fail(self, why: str) -> StoreFailed:
         """Write no more from here on."""
         self.failure = self.failure or why
@@ -69,6 +97,8 @@ class Writer:
 
     def close(self) -> None:
         """Leave nothing in the WAL, where that is possible."""
+        if self._beside is not None:
+            self._beside.close()
         if self.failure is None:
             with contextlib.suppress(apsw.Error):
                 self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

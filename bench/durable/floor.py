@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 from processes import SERVER_CORE, Figures, on_core
 
@@ -14,6 +16,8 @@ from durable.meters import flushes
 
 PAGE = bytes(4096)
 PREPARED = 16 << 20  # bytes of the file that is written over, again and again
+_QUIET_WITHIN_S = 10.0
+_LOOKS = 100  # pages in a look
 
 
 def measure(directory: Path, seconds: float) -> Figures:
@@ -24,6 +28,35 @@ def measure(directory: Path, seconds: float) -> Figures:
         os.fsync(file)
         written_over = _pages(file, directory, seconds / 2, PREPARED)
     return {"appended": grown, "written_over": written_over}
+
+
+class Quiet:
+    """Waits until the disk is as fast as it was: gigabytes that were just removed keep it busy for seconds."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "quiet"
+        self._best = math.inf  # seconds of a page that is written over: the median of the best look
+
+    def wait(self) -> None:
+        """For ten seconds at most, then it is the disk that is so."""
+        os.sync()
+        deadline = time.perf_counter() + _QUIET_WITHIN_S
+        with _file(self._path) as file:
+            os.pwrite(file, bytes(_LOOKS * len(PAGE)), 0)
+            os.fsync(file)
+            while (now := _median_s(file)) > 2 * self._best and time.perf_counter() < deadline:
+                time.sleep(0.2)
+        self._best = min(self._best, now)
+
+
+def _median_s(file: int) -> float:
+    waits: list[float] = []
+    for at in range(_LOOKS):
+        start = time.perf_counter()
+        os.pwrite(file, PAGE, at * len(PAGE))
+        os.fdatasync(file)
+        waits.append(time.perf_counter() - start)
+    return median(waits)
 
 
 def _pages(file: int, directory: Path, seconds: float, until: int) -> Figures:

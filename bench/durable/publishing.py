@@ -42,14 +42,17 @@ def measure(case: Case, effort: Effort, directory: Path, advance: Advance) -> It
         started = {name: stack.enter_context(start(directory / name)) for name, start in _SERVERS.items()}
         asyncio.run(prepare_jetstream(started["jetstream"].port))
         acknowledged = dict.fromkeys(started, 0)
+        quiet = floor.Quiet(directory)
         for _ in range(effort.rounds):
             turns: Figures = {}
             for turn in case.turns:
                 advance(f"{case.key}: {turn}")
                 server = started[turn.partition("-")[0]]
+                quiet.wait()
                 turns[turn] = _turn(turn, server, case, effort)
                 acknowledged[server.name] += turns[turn]["acknowledged"]
             advance(f"{case.key}: the disk alone")
+            quiet.wait()
             turns["floor"] = floor.measure(directory, effort.seconds / 2)
             yield turns
         advance(f"{case.key}: counting what is stored")

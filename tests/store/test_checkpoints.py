@@ -15,6 +15,11 @@ from .made import Author, read_all
 MB = 1_000_000
 
 
+def commit_many(author: Author) -> None:
+    for _ in range(100):
+        author.commit(("a", 10), size=MB // 20)
+
+
 def test_the_log_begins_anew_again_and_again_while_commits_go_on(tmp_path: Path) -> None:
     author = Author(DiskStore(tmp_path))
 
@@ -35,11 +40,9 @@ def test_a_reader_that_stays_in_the_log_does_not_stop_commits(tmp_path: Path) ->
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM sections").get == 1
 
-    for _ in range(100):
-        author.commit(("a", 10), size=MB // 20)
+    commit_many(author)
     reader.execute("COMMIT")
-    for _ in range(100):
-        author.commit(("a", 10), size=MB // 20)
+    commit_many(author)
 
     assert len(read_all(author.store, "a", 2_001, budget=MB).messages) == 2_001
     assert (tmp_path / WAL).stat().st_size < 100 * MB
@@ -52,8 +55,7 @@ def test_an_error_beside_the_commits_ends_them(tmp_path: Path) -> None:
     author.store._writer._beside._connection.close()  # type: ignore[attr-defined]
 
     with pytest.raises(StoreFailed):
-        for _ in range(100):
-            author.commit(("a", 10), size=MB // 20)
+        commit_many(author)
     with pytest.raises(StoreFailed):
         author.commit(("a", 1))
 

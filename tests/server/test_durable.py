@@ -15,8 +15,9 @@ import pytest
 
 from house.process import BrokerProcess, broker_process
 from tickwire.server import Broker, Settings
+from tickwire.server.topic_rules import read_rules
 from tickwire.store.disk import StoreError
-from tickwire_client import Client, OutcomeUnknown, Receipt, Refused, TickwireError, connect
+from tickwire_client import Client, Gap, Message, OutcomeUnknown, Position, Receipt, Refused, TickwireError, connect
 
 MIB = 1 << 20
 
@@ -229,6 +230,23 @@ async def test_a_second_broker_on_the_directory_is_refused(tmp_path: Path) -> No
                 pass
 
         assert (await client.publish("t", 1)).offset == 0
+
+
+async def test_how_much_of_a_topic_in_memory_went_with_the_broker_is_not_known(tmp_path: Path) -> None:
+    rules = {"topics": read_rules([{"pattern": "m.>", "durable": False}])}
+    async with in_process(tmp_path / "data", **rules) as client:
+        first = await client.publish("m.a", 1)
+    async with in_process(tmp_path / "data", **rules) as client:
+        again = await client.publish("m.a", 2)
+        since = Position("m.a", first.epoch, first.offset)
+        found = [each async for each in client.history("m.a", since=since, gaps=True)]
+
+    (gap, message) = found
+    assert isinstance(gap, Gap)
+    assert (gap.start, gap.end, gap.reason, gap.count) == (first.offset, again.offset, "freed", None)
+    assert str(gap) == "messages of m.a may be missing, how many is not known (freed)"
+    assert isinstance(message, Message)
+    assert message.data == 2
 
 
 # A disk that is full.

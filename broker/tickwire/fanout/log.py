@@ -6,7 +6,7 @@ import sys
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
-from tickwire.wire.codes import EVICTED
+from tickwire.wire.codes import EVICTED, FREED
 
 from .section import Section, cut
 
@@ -28,13 +28,16 @@ class TopicLog:
     """Sections in order of their offsets, the oldest dropped first. Whole sections only."""
 
     __slots__ = (
-        "_head", "_sections", "bytes", "dropped_stamp", "end", "limit", "messages", "seconds", "stored_from", "topic"
+        "_head", "_sections", "bytes", "dropped_stamp", "end", "first", "limit", "messages", "seconds", "stored_from",
+        "topic",
     )  # fmt: skip
 
     def __init__(
         self, topic: str, first: int, limit: int, seconds: float, messages: int = sys.maxsize, durable: bool = False
     ) -> None:
         self.topic = topic
+        # Offsets below it were another log's, which was forgotten, or nobody's. Of a topic on disk the store knows.
+        self.first = 0 if durable else first
         self.end = first  # the next offset
         self.bytes = 0
         self.messages = messages
@@ -99,9 +102,10 @@ class TopicLog:
         """What stands from the cursor on: a section where there is one, and more up to `budget` bytes."""
         start = self.start
         gap_end = start if cursor < start else None
+        reason = self.reason_below(cursor)
         at = max(cursor, start)
         if at >= self.end:
-            return Reading(gap_end, [], at)
+            return Reading(gap_end, [], at, reason)
         index = self._index(at)
         first = self._sections[index]
         sections = [first if first.first == at else cut(first, at)]
@@ -112,7 +116,11 @@ class TopicLog:
             if size > budget:
                 break
             sections.append(section)
-        return Reading(gap_end, sections, sections[-1].end)
+        return Reading(gap_end, sections, sections[-1].end, reason)
+
+    def reason_below(self, cursor: int) -> str:
+        """Why an offset below the oldest is not here."""
+        return FREED if cursor < self.first else EVICTED
 
     def section_at(self, offset: int) -> Section:
         """The whole section of an offset that is here."""

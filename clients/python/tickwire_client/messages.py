@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
+from tickwire.wire.codes import FREED
 from tickwire.wire.limits import BYTES
 
 from .payloads import unpack, unpack_together
@@ -57,14 +58,18 @@ class Gap:
 
     @property
     def count(self) -> int | None:
-        """How many messages are missing, where that is known."""
-        return None if self.start is None or self.end is None else self.end - self.start
+        """How many messages are missing, where that is known: of a topic that was forgotten it never is."""
+        if self.start is None or self.end is None or self.reason == FREED:
+            return None
+        return self.end - self.start
 
     def __str__(self) -> str:
-        if self.start is None or self.end is None:
-            return f"messages of {self.topic} are missing, how many is not known ({self.reason})"
+        count = self.count
+        if count is None or self.start is None or self.end is None:
+            verb = "may be" if self.reason == FREED else "are"
+            return f"messages of {self.topic} {verb} missing, how many is not known ({self.reason})"
         which = f"offsets {self.start} to {self.end - 1}"
-        return f"{self.end - self.start} messages of {self.topic} are missing, {which} ({self.reason})"
+        return f"{count} messages of {self.topic} are missing, {which} ({self.reason})"
 
 
 @dataclass(frozen=True, slots=True)

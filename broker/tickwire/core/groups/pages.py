@@ -9,7 +9,6 @@ from typing import NamedTuple
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.section import Section
 from tickwire.fanout.shelves import Shelves
-from tickwire.wire.codes import EVICTED
 
 _KEPT = 32  # readings of the store, of about 128 KiB each: dealing takes many runs from one
 _ASKED = 16  # logs that the store is read for at a time: fewer than are kept, so that none is read in vain
@@ -51,7 +50,7 @@ class Pages:
         if log.start <= offset < log.end:
             return log.section_at(offset)
         if log.stored_from is None or offset < log.oldest:
-            return Hole(log.oldest, EVICTED)
+            return Hole(log.oldest, log.reason_below(offset))
         for page in self._pages:
             if page.log is log and page.first <= offset < page.end:
                 return _on(page, offset)

@@ -50,7 +50,7 @@ def test_a_sound_directory_is_told_to_be(tmp_path: Path) -> None:
     ended = tickwire("check-data", str(tmp_path / "data"))
 
     assert (ended.code, ended.err) == (0, "")
-    assert re.fullmatch(r".*/data is sound: 10 messages in \d+ sections of 1 topics, 0\.0 MB\n", ended.out)
+    assert re.fullmatch(r".*/data is sound: 10 messages in \d+ sections? of 1 topic, 0\.0 MB\n", ended.out)
 
 
 def test_a_flipped_bit_is_found_and_served_as_a_gap(tmp_path: Path) -> None:
@@ -61,11 +61,13 @@ def test_a_flipped_bit_is_found_and_served_as_a_gap(tmp_path: Path) -> None:
     connection.close()
 
     ended = tickwire("check-data", str(data))
-    with broker(0, "--data", str(data)) as (_, url):
+    with broker(0, "--data", str(data)) as (serve, url):
         read = tickwire("sub", "a.b", "--until-now", "--url", url)
+        told = serve.err_until("damaged on disk")
 
     assert ended.code == 1
     assert ended.out.startswith("a.b [0, 10): ")
+    assert "topic=a.b first=0 end=10" in told
     assert " is damaged: " in ended.out.splitlines()[-1]
     assert (read.code, read.out) == (0, "")
     assert read.err == "tickwire: gap: 10 messages of a.b are missing, offsets 0 to 9 (corrupt)\n"
@@ -123,3 +125,18 @@ def test_a_directory_that_was_cut_is_refused_and_opened_with_the_loss_accepted(t
     assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
     assert refused.err.endswith("which begins a new epoch: --accept-loss\n")
     assert taken.code == 0
+
+
+def test_an_empty_directory_is_no_store_and_stays_empty(tmp_path: Path) -> None:
+    ended = tickwire("check-data", str(tmp_path))
+
+    assert (ended.code, ended.out) == (2, "")
+    assert "tickwire.db is not there" in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_name_is_no_directory() -> None:
+    ended = tickwire("serve", "--port", "0", "--data", "")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err == "tickwire: --data is empty, but must name a directory; without --data topics live in memory\n"

@@ -320,6 +320,21 @@ async def test_a_failed_fsync_beside_the_commits_ends_all_writing_too(tmp_path: 
         assert [offset for offset, _ in await kept(client, "t")] == stored
 
 
+async def test_an_error_that_retention_meets_makes_health_red_before_anybody_publishes(tmp_path: Path) -> None:
+    async with killed(tmp_path / "data", "--disk-retain-seconds", "1") as (broker, client):
+        await client.publish("t", 1)
+
+        async def is_red() -> bool:
+            return await health(broker) == (503, "store_failed")
+
+        with injected(broker, "error=EIO"):
+            await until(is_red)
+        with pytest.raises(OutcomeUnknown):
+            await client.publish("t", 2)
+        with pytest.raises(Refused, match="store_failed"):
+            await client.publish("t", 3)
+
+
 async def test_a_broker_that_is_told_to_exits_when_its_disk_fails(tmp_path: Path) -> None:
     async with killed(tmp_path / "data", "--exit-on-store-failure") as (broker, client):
         await client.publish("t", 1)

@@ -151,7 +151,10 @@ class Broker:
             self.done.append(self._committed)
 
     def retain(self) -> None:
-        dropped = self.store.retain(POLICIES.of, self.clock.time_us)
+        try:
+            dropped = self.store.retain(POLICIES.of, self.clock.time_us)
+        except StoreFailed:
+            return  # the next commit tells the engine
         for each in dropped:
             self._is_gone(each.topic, each.start)
         self.done.append(lambda: self.engine.retained(dropped))

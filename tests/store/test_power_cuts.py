@@ -168,6 +168,21 @@ def test_nothing_is_synced_again_after_a_sync_that_failed() -> None:
     assert disk.syncs == syncs
 
 
+def test_retention_tells_of_the_first_sync_that_fails() -> None:
+    disk = FakeDisk.formatted()
+    author = Author(disk.store())
+    for _ in range(3):
+        author.commit(("a", 3))
+    disk.fail_sync, disk.fail_keep = disk.syncs + 1, False
+
+    with pytest.raises(StoreFailed, match="the disk failed"):
+        author.store.retain(lambda topic: Policy(messages=1), 0)
+    with pytest.raises(StoreFailed):
+        author.commit(("a", 1))
+
+    author.store.close()
+
+
 def test_what_a_failed_sync_left_in_the_page_cache_is_durable_before_the_next_life_shows_it() -> None:
     disk = FakeDisk.formatted()
     author = Author(disk.store())

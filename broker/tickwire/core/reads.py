@@ -36,6 +36,14 @@ class ReadSections:
         end = max(self.log.start, self.cursor)
         return Reading(end, [], end, reason)
 
+    @property
+    def damage(self) -> tuple[int, int] | None:
+        """The offsets of which the disk does not give back what it was given, if the store found some."""
+        reading = self.reading
+        if reading is None or reading.gap_end is None or reading.reason != CORRUPT:
+            return None
+        return self.cursor, reading.gap_end
+
     def _shown(self, reading: Reading) -> Reading:
         """Without what the store has already, and nobody was shown yet: that comes with its flush."""
         end = self.log.end

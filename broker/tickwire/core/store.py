@@ -134,7 +134,10 @@ class Store(Protocol):
         """The first offset flushed after the stamp, or accepted at or after the time; the topic's end where none is."""
 
     def retain(self, policy_of: Callable[[str], Policy], time_us: int) -> list[Dropped]:
-        """Drop some of what is no longer to be kept: a bounded amount of work. Returns what it did; [] when done."""
+        """Drop some of what is no longer to be kept: a bounded amount of work. Returns what it did; [] when done.
+
+        Raises StoreFailed where this meets an error of the disk first.
+        """
 
     def probe(self) -> None:
         """Whether there is room again. Raises StoreFull where there is none."""

@@ -10,7 +10,7 @@ from functools import partial
 from tickwire.core.engine import Engine
 from tickwire.core.errors import StoreDown
 from tickwire.core.policy import Policies
-from tickwire.core.reads import Read
+from tickwire.core.reads import Read, ReadSections
 from tickwire.core.store import Dropped, StoreFull
 
 from . import logs
@@ -22,6 +22,7 @@ log = logs.logger("tickwire.storage")
 OK, NO_SPACE, STORE_FAILED = "ok", "no_space", "store_failed"
 
 _RETAIN_EVERY = 1.0  # seconds; at once again while there is more to drop
+_DAMAGED = 1_000  # places told of in the log
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -42,6 +43,7 @@ class Storage:
         self._writer, self._reader = Worker("tickwire-commit"), Worker("tickwire-read")
         self._loop = asyncio.get_running_loop()
         self.committing = self._halted = False
+        self._damaged: set[tuple[str, int]] = set()
         self._began = 0.0
         self._ended: asyncio.Future[None] | None = None
         self._timer = self._loop.call_later(_RETAIN_EVERY, self._retain)
@@ -85,8 +87,16 @@ class Storage:
     def _looked_up(self, read: Read, _: None, error: Exception | None) -> None:
         if error is not None:
             log.warning("read failed", error=error)
+        if isinstance(read, ReadSections) and read.damage is not None:
+            self._tell_of_damage(read.log.topic, *read.damage)
         self._engine.read_done(read)
         self._tell_looked_up()
+
+    def _tell_of_damage(self, topic: str, first: int, end: int) -> None:
+        """Once, not with each of its readers."""
+        if len(self._damaged) < _DAMAGED and (topic, first) not in self._damaged:
+            self._damaged.add((topic, first))
+            log.error("damaged on disk", topic=topic, first=first, end=end, readers="told of a gap", see="check-data")
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, StoreFull):
@@ -94,7 +104,9 @@ class Storage:
                 self.status = NO_SPACE
                 log.warning("no space", error=error, publishes="refused until there is room")
         elif self.status != STORE_FAILED:
-            self.status, self._engine.refuses = STORE_FAILED, StoreDown()
+            self.status = STORE_FAILED
+            if self._engine.refuses is not None:  # otherwise it has taken publishes, which the next commit will tell of
+                self._engine.refuses = StoreDown()
             log.error("store failed", error=error, publishes="refused until a restart", readers="served")
             self.on_failure()
 

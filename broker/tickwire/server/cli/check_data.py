@@ -45,14 +45,19 @@ def check_data(directory: str) -> int:
 
 
 def _summary(directory: str, report: Report) -> str:
-    read = f"{report.messages:,} messages in {report.sections:,} sections of {report.topics:,} topics"
+    messages, sections = _counted(report.messages, "message"), _counted(report.sections, "section")
+    read = f"{messages} in {sections} of {_counted(report.topics, 'topic')}"
     megabytes = f"{report.bytes / 1e6:,.1f} MB"
     if report.sound:
         return f"{directory} is sound: {read}, {megabytes}"
     damaged = len({finding.topic for finding in report.findings if finding.topic is not None})
-    where = f" in {damaged:,} topics" if damaged else ""
-    found = len(report.findings) + report.left_out
-    return f"{directory} is damaged: {found:,} findings{where}; sound are {read}, {megabytes}"
+    where = f" in {_counted(damaged, 'topic')}" if damaged else ""
+    found = _counted(len(report.findings) + report.left_out, "finding")
+    return f"{directory} is damaged: {found}{where}; sound are {read}, {megabytes}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 @contextlib.contextmanager

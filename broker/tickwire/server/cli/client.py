@@ -39,13 +39,19 @@ def note(text: str) -> None:
 
 def run_client(work: Coroutine[Any, Any, int], url: str) -> int:
     """Run the work of a command to its exit code; what goes wrong becomes a sentence."""
+    try:
+        return _run_client(work, url)
+    finally:
+        work.close()  # Ctrl-C may come before it has begun
+
+
+def _run_client(work: Coroutine[Any, Any, int], url: str) -> int:
     from tickwire_client import ConnectionLost, OutcomeUnknown, TickwireError
     from tickwire_client.addresses import complete
 
     try:
         complete(url)
     except ValueError as error:
-        work.close()
         raise Mistake(str(error)) from None
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:

@@ -58,6 +58,8 @@ def serve(config: str | None, **flags: Any) -> int:
     With --data DIR what is acknowledged is on disk, and there after a restart; without it topics live in memory. What
     is kept of some topics only is said by [[topics]] tables of the file: docs/settings.md.
     """
+    if flags["data"] == "":
+        raise Mistake("--data is empty, but must name a directory; without --data topics live in memory")
     try:
         settings = Settings.load(config, flags=flags)
     except SettingsError as error:

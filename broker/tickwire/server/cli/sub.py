@@ -61,7 +61,9 @@ def sub(
         _tell_of_wildcards(pattern)
     if group is not None and (since is not None or until_now):
         raise Mistake("--group shares what comes from now on, so neither --since nor --until-now can be given with it")
-    where = read_since(since or ("earliest" if until_now else "now"), patterns)
+    if since is None:
+        since = "earliest" if until_now else "now"
+    where = read_since(since, patterns)
     if until_now and where == "now":
         raise Mistake("--until-now ends where --since now begins; give --since earliest, or leave it out")
     return run_client(_print(Wanted(patterns, where, until_now, group), count, url, token), url)

@@ -80,6 +80,8 @@ class Directory:
         try:
             if not make and not self.directory.exists():
                 raise StoreMissing(str(self.directory))
+            if not make and self.directory.is_dir() and not self._holds_a_store():
+                raise StoreMissing(self.path(DATABASE))  # and leave no lock where there is nothing to be locked
             if not self.directory.is_dir():
                 self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
                 _sync_directory(self.directory.parent)
@@ -170,6 +172,9 @@ class Directory:
 
     def sync(self) -> None:
         _sync_directory(self.directory)
+
+    def _holds_a_store(self) -> bool:
+        return self.size(DATABASE) is not None or self.size(ACKNOWLEDGED) is not None
 
     def _close_files(self) -> None:
         for file in self._open.values():

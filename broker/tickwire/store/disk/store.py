@@ -128,14 +128,17 @@ class DiskStore:
             raise writer.fail(f"the disk failed, and nothing is stored from here on ({error})") from error
 
     def retain(self, policy_of: Callable[[str], Policy], time_us: int) -> list[Dropped]:
-        """Drop some of what is no longer to be kept: a bounded amount of work. Returns what it did; [] when done."""
+        """Drop some of what is no longer to be kept: a bounded amount of work. Returns what it did; [] when done.
+
+        Raises StoreFailed where this meets an error of the disk first.
+        """
         if self._writer.failure is not None:
             return []
         try:
             self._housekeep(time_us)
             cuts = self._retention.cuts(self._writer.connection, policy_of, time_us)
             return self._drop(cuts) if cuts else []
-        except (StoreFull, StoreFailed, apsw.Error):
+        except (StoreFull, apsw.Error):
             return []
 
     def probe(self) -> None:

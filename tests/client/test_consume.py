@@ -11,7 +11,7 @@ import pytest
 from client.scripted import States
 from client.test_leaving import cut
 from tickwire.server import Broker, Settings
-from tickwire_client import Delivered, Group, Refused, connect
+from tickwire_client import Client, Delivered, Group, Refused, connect
 from tickwire_client import sync as scripts
 
 
@@ -191,5 +191,67 @@ async def test_a_script_works_too(url: str) -> None:
                 batch = next(work.batches())
                 work.ack(batch)
             assert isinstance(batch[0], scripts.Delivered)
+
+    await asyncio.to_thread(script)
+
+
+async def test_a_message_over_which_the_work_fails_again_and_again_goes_to_the_dead(url: str) -> None:
+    attempts: list[tuple[object, int]] = []
+
+    async def work_on(client: Client) -> None:
+        async with client.consume("o", group="g", attempts=3) as work:
+            async for message in work:
+                attempts.append((message.data, message.attempt))
+                if message.data == "bad":
+                    raise ZeroDivisionError
+                await message.ack()
+
+    async with connect(url) as client, client.subscribe("$dead.g") as dead:
+        for data in ("good", "bad", "good too"):
+            await client.publish("o", data)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await work_on(client)
+        buried = await anext(dead)
+        async with client.consume("o", group="g") as work:
+            last = await anext(work)
+
+    assert attempts == [("good", 1), ("bad", 1), ("bad", 2), ("bad", 3)]
+    assert (buried.data["offset"], buried.data["attempts"]) == (1, 3)
+    assert (last.data, last.attempt) == ("good too", 1)
+
+
+async def test_an_error_counts_for_all_of_a_list_that_is_not_acknowledged(url: str) -> None:
+    async def work_on(client: Client) -> None:
+        async with client.consume("o", group="g") as work:
+            first, *_ = await work.next_batch()
+            await first.ack()
+            raise ZeroDivisionError
+
+    async with connect(url) as client:
+        async with client.batch() as batch:
+            for at in range(4):
+                batch.add("o", at)
+        with pytest.raises(ZeroDivisionError):
+            await work_on(client)
+        async with client.consume("o", group="g") as work:
+            rest = [await anext(work) for _ in range(3)]
+
+    assert [(message.data, message.attempt) for message in rest] == [(1, 2), (2, 2), (3, 2)]
+
+
+async def test_an_error_in_a_script_counts_too(url: str) -> None:
+    def work_on(client: scripts.Client) -> None:
+        with client.consume("o", group="g") as work:
+            next(work)
+            raise ZeroDivisionError
+
+    def script() -> None:
+        with scripts.connect(url) as client:
+            client.publish("o", 1)
+            with pytest.raises(ZeroDivisionError):
+                work_on(client)
+            with client.consume("o", group="g") as work:
+                assert next(work).attempt == 2
 
     await asyncio.to_thread(script)

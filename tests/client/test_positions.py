@@ -42,6 +42,9 @@ def test_each_way_to_say_where(since: object, start: object) -> None:
         (Position("a.b", 1, 1), "a.*", ValueError, r"'a\.\*' may match several"),
         (Position("a.b", 1, 1), "a.c", ValueError, r"one of 'a\.b', not of 'a\.c'"),
         (Position("a.b", 1, -1), "a.b", ValueError, "no position that a broker gave"),
+        (Position("a.b", 1, 1.5), "a.b", ValueError, "no position that a broker gave"),  # type: ignore[arg-type]
+        (Position("a.b", "1", 1), "a.b", ValueError, "no position that a broker gave"),  # type: ignore[arg-type]
+        (Receipt("a.b", 1, 1), "a.b", TypeError, r"not Receipt: its \.position is one"),
     ],
 )
 def test_what_cannot_be_says_how_it_is_said(since: object, pattern: str, error: type[Exception], says: str) -> None:

@@ -441,3 +441,16 @@ def test_positions_that_a_request_needs_are_never_forgotten() -> None:
 
     assert len(positions._others) <= MAX_POSITIONS
     assert (positions.get("old.0"), positions.get(f"old.{MAX_POSITIONS}"), positions.get("new.0")) == (None, 1, 1)
+
+
+def test_what_came_for_another_subscription_is_no_position_of_this_one() -> None:
+    session = Session()
+    opened(session)
+    feed = subscribed(session, "a.*", stamp=7)
+
+    deliver(session, section("a.x", 40, stamp=7))
+    deliver(session, section("a.y", 3, stamp=8))
+    request = reopened(session)
+
+    assert seen(feed) == [("a.y", 3, 4, None)]
+    assert (request.seen, request.positions) == ((EPOCH, 7), [("a.y", 4)])

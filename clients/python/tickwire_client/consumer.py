@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from .connection import Connection
 from .session import Session
@@ -14,7 +14,8 @@ class Consumer(Subscription[Delivered]):
     """`async for message in consumer: ...; await message.ack()`, or lists of them from `consumer.batches()`.
 
     Closing it gives back what it has not acknowledged, and so does a lost connection: after that it goes on with what
-    the broker hands it then. A message may come twice, and never is one lost that was not acknowledged.
+    the broker hands it then. A message may come twice, and never is one lost that was not acknowledged. Where the block
+    ends with an error, it counts as an attempt at what was handed out last.
     """
 
     def __init__(
@@ -22,6 +23,7 @@ class Consumer(Subscription[Delivered]):
     ) -> None:
         super().__init__(work, session, connection, waits=True, gaps=gaps, on_gap=on_gap)
         self._work = work
+        self._in_hand: Sequence[Delivered] = ()  # what the application got last
 
     def __repr__(self) -> str:
         ended = ", ended" if self._closed or self._work.ended else ""
@@ -35,6 +37,23 @@ class Consumer(Subscription[Delivered]):
     def stale_acks(self) -> int:
         """How many acknowledgments came too late, after the connection that had brought the message: it comes again."""
         return self._work.stale_acks
+
+    async def __aexit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
+        """Where an error ends the work, what was in hand is given back with its attempt counted."""
+        if kind is not None and issubclass(kind, Exception):
+            self._work.failed(self._in_hand)
+        await self.close()
+
+    async def __anext__(self) -> Delivered:
+        message = await super().__anext__()
+        self._in_hand = (message,)
+        return message
+
+    async def next_batch(self) -> list[Delivered]:
+        """The next list of `batches()`. Raises StopAsyncIteration where there will be none."""
+        batch = await super().next_batch()
+        self._in_hand = batch
+        return batch
 
     async def ack(self, messages: Iterable[Delivered]) -> None:
         """These are done: `message.ack()` for many at a time."""

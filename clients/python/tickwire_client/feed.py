@@ -115,14 +115,12 @@ class Feed(Buffer):
             if stamp > self._since:
                 self._add_foreign(section, end)
             return
+        if stamp <= self._since:
+            return  # of before this subscription: another one of this connection still waits for it
         recent = self._positions.recent
         next = recent.get(topic)
         if next is None:
             next = self._positions.get(topic)
-        if stamp <= self._since:
-            # Of before this subscription: another one of this connection still waits for it.
-            recent[topic] = max(end, next or 0)
-            return
         if next is not None and next != first:
             if next >= end:
                 return

@@ -8,11 +8,15 @@ from types import TracebackType
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 
-class Closable(Protocol):
-    async def close(self) -> None: ...
+class Entered(Protocol):
+    """What ends with a block."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None, /
+    ) -> None: ...
 
 
-T = TypeVar("T", bound=Closable)
+T = TypeVar("T", bound=Entered)
 
 
 class Opening(Generic[T]):
@@ -36,7 +40,7 @@ class Opening(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         if self._opened is not None:
-            await self._opened.close()
+            await self._opened.__aexit__(kind, error, where)
 
     def __aiter__(self) -> NoReturn:
         self._used = True  # this error says more than the warning would

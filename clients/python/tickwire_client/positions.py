@@ -9,7 +9,7 @@ from typing import Literal
 from tickwire.wire.limits import MAX_INT, POSITIONS
 from tickwire.wire.topics import is_exact
 
-from .messages import Position
+from .messages import Message, Position, Receipt
 
 Since = Literal["now", "last", "earliest"] | Position | datetime | timedelta
 Start = tuple[str | int, ...]  # as the wire has it
@@ -40,7 +40,8 @@ def start_of(since: Since, pattern: str, now_us: int) -> Start | None:
         if since < timedelta(0):
             raise ValueError(f"since={since!r} lies in the future: timedelta(minutes=5) means five minutes ago")
         return _time(now_us - since // _MICROSECOND)
-    raise TypeError(f"since= takes one of {_STARTS}, not {type(since).__name__}")
+    hint = ": its .position is one" if isinstance(since, (Receipt, Message)) else ""
+    raise TypeError(f"since= takes one of {_STARTS}, not {type(since).__name__}{hint}")
 
 
 def _start_at(position: Position, pattern: str) -> Start:
@@ -48,7 +49,7 @@ def _start_at(position: Position, pattern: str) -> Start:
         raise ValueError(f"a Position is that of one topic, and {pattern!r} may match several")
     if position.topic != pattern:
         raise ValueError(f"the position is one of {position.topic!r}, not of {pattern!r}")
-    if not (0 <= position.epoch <= MAX_INT and 0 <= position.offset <= MAX_INT):
+    if not all(type(number) is int and 0 <= number <= MAX_INT for number in (position.epoch, position.offset)):
         raise ValueError(f"{position!r} is no position that a broker gave: epoch and offset are 0 to 2^53 - 1")
     return "offset", position.epoch, position.offset
 

@@ -79,7 +79,7 @@ class Subscription(Generic[T]):
     async def __aenter__(self) -> Subscription[T]:
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
         await self.close()
 
     def __aiter__(self) -> Subscription[T]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 
 from .consumer import Consumer as AsyncConsumer
+from .errors import ConnectionLost
 from .loop_thread import LoopThread
 from .sync_subscription import OnGap, Subscription
 from .work import Handed, Handout
@@ -16,6 +18,25 @@ class Consumer(Subscription["Delivered"]):
     def __init__(self, loop: LoopThread, consumer: AsyncConsumer, on_gap: OnGap | None) -> None:
         super().__init__(loop, consumer, False, on_gap)
         self._consumer = consumer
+        self._in_hand: Sequence[Delivered] = ()
+
+    def __exit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
+        """Where an error ends the work, what was in hand is given back with its attempt counted."""
+        if kind is not None and issubclass(kind, Exception):
+            with contextlib.suppress(ConnectionLost):
+                self._loop.call(lambda: self._consumer._work.failed(self._in_hand))
+        self.close()
+
+    def __next__(self) -> Delivered:
+        message = super().__next__()
+        self._in_hand = (message,)
+        return message
+
+    def batches(self) -> Iterator[list[Delivered]]:
+        """Lists of messages, never empty, as many at a time as there are: the fast way."""
+        for batch in super().batches():
+            self._in_hand = batch
+            yield batch
 
     @property
     def group(self) -> str:

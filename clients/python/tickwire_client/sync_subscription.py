@@ -83,7 +83,7 @@ class Subscription(Generic[T]):
     def __enter__(self) -> Subscription[T]:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
         self.close()
 
     def _fetch(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -15,6 +15,8 @@ from .checks import check_name
 from .errors import TickwireError
 from .messages import Gap, Message, Section
 from .ranges import Ranges
+
+_DAY_S = 86_400
 
 
 class Share(Buffer):
@@ -65,10 +67,12 @@ class Terms:
 def terms_of(group: str, max_unacked: int, ack_timeout: float, attempts: int) -> Terms:
     """Raises ValueError where one of them cannot be."""
     check_name(group, "group")
-    for name, value in (("max_unacked", max_unacked), ("ack_timeout", ack_timeout), ("attempts", attempts)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1 << 31:
-            raise ValueError(f"{name} must be a number above 0, not {value!r}")
-    return Terms(group, int(max_unacked), ack_timeout, int(attempts))
+    for name, count, most in (("max_unacked", max_unacked, 1_000_000), ("attempts", attempts, 1_000)):
+        if type(count) is not int or not 1 <= count <= most:
+            raise ValueError(f"{name} must be a whole number from 1 to {most:,}, not {count!r}")
+    if type(ack_timeout) not in (int, float) or not 0.001 <= ack_timeout <= _DAY_S:
+        raise ValueError(f"ack_timeout must be seconds, from 0.001 to {_DAY_S:,} (a day), not {ack_timeout!r}")
+    return Terms(group, max_unacked, ack_timeout, attempts)
 
 
 class Work(Share):
@@ -113,6 +117,7 @@ class Work(Share):
         """These are done. Raises TickwireError where the consumer is closed: they went back with it."""
         self._check_open()
         for message in messages:
+            message.settled = True
             if self._is_fresh(message):
                 self._consumed.add(message.topic, message.offset)
         self.answer_soon(self)
@@ -122,9 +127,16 @@ class Work(Share):
         if not isinstance(delay, (int, float)) or not 0.0 <= delay <= 1e9:
             raise ValueError(f"delay is a number of seconds from 0 on, not {delay!r}")
         self._check_open()
+        message.settled = True
         if self._is_fresh(message):
             self._returned.setdefault(round(delay * 1000), Ranges()).add(message.topic, message.offset)
         self.answer_soon(self)
+
+    def failed(self, messages: Iterable[object]) -> None:
+        """The application came to grief while it had these in hand: what of them is not settled is given back."""
+        for message in messages:
+            if isinstance(message, Handout) and not getattr(message, "settled", False) and not self.ended:
+                self.nack(message, 0.0)
 
     def answers(self) -> Iterator[bytes]:
         """The frames that say what was done."""
@@ -170,7 +182,8 @@ class Handed(Section):
 class Handout(Message):
     """A message of such a section."""
 
-    __slots__ = ()
+    __slots__ = ("settled",)
+    settled: bool  # it was acknowledged or given back; not there before
 
     @property
     def handed(self) -> Handed:

@@ -6,8 +6,9 @@ from tickwire.wire.errors import Refused
 
 
 class BadGroup(Refused):
-    def __init__(self, group: str, why: str) -> None:
-        super().__init__("bad_group", f"group {group!r} {why}")
+    def __init__(self, group: str) -> None:
+        text = f"group {group!r} must be one segment of a topic, as in $dead.billing: without '.', '*', '>' or a space"
+        super().__init__("bad_group", text)
 
 
 class GroupConflict(Refused):

@@ -201,9 +201,9 @@ class Groups:
         try:
             check_topic(DEAD + group)
         except BadTopic:
-            raise BadGroup(group, "is not one segment of a topic") from None
+            raise BadGroup(group) from None
         if "." in group:
-            raise BadGroup(group, "has a '.', and must be one segment")
+            raise BadGroup(group)
         if len(self._groups) >= self._limit:
             raise TooManyGroups(self._limit)
 

@@ -102,9 +102,11 @@ def main(
     console = Console()
     seed = secrets.randbelow(1 << 31) if seed is None else seed
     console.print(f"seed {seed}", highlight=False)
-    plan = Plan(
-        seed, kills, seconds, life_seconds, rate, ACK_TIMEOUT, full_disk and can_be_made() and not memory, not memory
-    )
+    full_disk = full_disk and not memory
+    if full_disk and not can_be_made():
+        console.print("without the lives on a full disk: only root can make a small one")
+        full_disk = False
+    plan = Plan(seed, kills, seconds, life_seconds, rate, ACK_TIMEOUT, full_disk, not memory)
     with _folder(keep) as folder:
         try:
             proof = asyncio.run(prove(plan, folder, console))

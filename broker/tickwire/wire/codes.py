@@ -40,7 +40,7 @@ CODES: dict[str, Code] = {
         Code("subscription_exists", "The id is already that of a subscription of this connection."),
         Code("unknown_subscription", "The id is not that of a subscription of this connection."),
         Code("too_many_topics", "The broker holds as many topics as it may."),
-        Code("future_position", "A position past the end of its topic: this broker never gave it."),
+        Code("future_position", "A position past the end of its topic, or a stamp past the broker's: never given."),
         Code("identity_required", "A PUBLISH with a `sequence`, where the HELLO named no `publisher`."),
         Code("identity_conflict", "The sequence was used already, for other messages."),
         Code("window_expired", "A sequence below the publisher's last that is not remembered: perhaps stored."),

@@ -31,10 +31,10 @@ _NOT = """\
 - **Not the others' defaults.** Out of the box JetStream syncs every two minutes and Redis every second, and both are
   then many times as fast, with that much to lose. `sync_interval: always` and `appendfsync always` promise what
   `tickwire serve --data` does: what is acknowledged survives a power cut.
-- **Not what was promised, where it says MISSED.** A lone publisher that waits is bound by the way of its acknowledgment:
-  event loop, commit thread, disk and back, each of which wakes a core, and a virtual machine is slow to wake. With many
-  publishers of single messages it is Python's work for each message. With much data it is the disk: SQLite writes
-  every byte twice, the second time to space that is new.
+- **Not what was promised, where it says MISSED.** A lone publisher that waits is bound by the way of its
+  acknowledgment: event loop, commit thread, disk and back, each of which wakes a core, and a virtual machine is slow to
+  wake. With many publishers of single messages it is Python's work for each message. With much data it is the disk:
+  SQLite writes every byte twice, the second time to space that is new.
 - **Flushes** are what the disk counted (`/proc/diskstats`), of all programs on it. An fdatasync is one where only data
   was due, two where the file grew and the journal of the file system was due as well.
 - **JetStream's "a message each"** are 100 publishes in flight at once and 100 acknowledgments; its "atomic batch" is

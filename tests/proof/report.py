@@ -36,6 +36,11 @@ class Proof:
         # Without a disk, what is in flight at a kill is not sent again: the epoch is another one.
         return {**must, "repeats dropped": self.repeats} if self.durable else must
 
+    @property
+    def shows_all(self) -> bool:
+        """Whether everything happened that it is about."""
+        return all(self.must_have().values())
+
     def beside(self) -> dict[str, int]:
         figures = self.verdict.figures
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,14 +16,28 @@ from .broker import environment
 from .chaos import Plan, prove
 from .history import clean
 from .recorder import Recorder, Tail, read
+from .report import Proof
 from .skewed import set_clock
 from .small_disk import Ballast
+
+
+async def shown(plan: Plan, folder: Path) -> Proof:
+    """A run in which all happened that is to be shown: so few kills may miss all acknowledgments that are on their way.
+
+    What breaks the contract is not tried again.
+    """
+    for attempt in range(4):
+        (folder / str(attempt)).mkdir()
+        proof = await prove(replace(plan, seed=plan.seed + attempt), folder / str(attempt), Console(quiet=True))
+        if proof.shows_all or not proof.verdict.holds or proof.counts.troubles:
+            break
+    return proof
 
 
 async def test_what_is_acknowledged_outlives_eight_kills(tmp_path: Path) -> None:
     plan = Plan(seed=910, kills=8, seconds=60.0, per_second=80.0, ack_timeout=2.0, full_disk=False, few=True)
 
-    proof = await prove(plan, tmp_path, Console(quiet=True))
+    proof = await shown(plan, tmp_path)
 
     assert proof.complaints() == []
     assert proof.verdict.figures.kills >= 8
@@ -31,7 +46,7 @@ async def test_what_is_acknowledged_outlives_eight_kills(tmp_path: Path) -> None
 async def test_without_a_disk_every_epoch_is_announced_and_nothing_is_lost_within_it(tmp_path: Path) -> None:
     plan = Plan(seed=7, kills=4, seconds=60.0, ack_timeout=2.0, full_disk=False, durable=False, few=True)
 
-    proof = await prove(plan, tmp_path, Console(quiet=True))
+    proof = await shown(plan, tmp_path)
 
     assert proof.complaints() == []
     assert proof.verdict.figures.gaps["epoch"] > 0

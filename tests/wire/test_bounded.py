@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import time
 import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
+from house.cpu import cpu_seconds
 from tickwire.wire.decode import decode_from_broker, decode_from_client
 from tickwire.wire.errors import WireError
 from tickwire.wire.limits import FRAME_BYTES, FRAME_MESSAGES, POSITIONS, RANGES
@@ -154,14 +153,4 @@ def attempt(read: Callable[[bytes], Message | None], frame: bytes) -> None:
 
 
 def seconds(read: Callable[[bytes], Message | None], frame: bytes) -> float:
-    """The CPU seconds of this thread; the best of three, for the first one may also pay for memory."""
-    taken = []
-    gc.freeze()  # a hundred thousand lists make the collector look through all that thousands of tests have left
-    try:
-        for _ in range(3):
-            start = time.thread_time()
-            attempt(read, frame)
-            taken.append(time.thread_time() - start)
-    finally:
-        gc.unfreeze()
-    return min(taken)
+    return cpu_seconds(lambda: attempt(read, frame))

@@ -12,7 +12,7 @@ from tickwire_client.buffer import Buffer, Item
 from tickwire_client.feed import Feed
 from tickwire_client.messages import Gap
 from tickwire_client.messages import Section as Read
-from tickwire_client.publishes import Runs
+from tickwire_client.runs import Runs
 from tickwire_client.session import Session
 
 EPOCH = 77

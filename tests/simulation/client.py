@@ -17,7 +17,8 @@ from tickwire.wire.decode import decode_from_broker, decode_from_client
 from tickwire_client import Gap, OutcomeUnknown, Receipt, Refused, TickwireError
 from tickwire_client.feed import Feed
 from tickwire_client.positions import Start
-from tickwire_client.publishes import Runs, Whole
+from tickwire_client.publishes import Whole
+from tickwire_client.runs import Runs
 from tickwire_client.session import Session
 from tickwire_client.work import Share, Terms, Work
 

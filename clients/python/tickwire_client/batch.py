@@ -9,7 +9,8 @@ from tickwire.wire.limits import BYTES, MSGPACK
 from .errors import TickwireError
 from .messages import Receipt
 from .payloads import pack
-from .publishes import Runs, Whole
+from .publishes import Whole
+from .runs import Runs
 
 
 class Missing:

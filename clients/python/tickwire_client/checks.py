@@ -12,7 +12,7 @@ from tickwire.wire.limits import MAX_INT
 
 from .errors import Refused
 from .limits import Limits
-from .publishes import MESSAGE_BYTES, RUN_BYTES, Run, Runs
+from .runs import MESSAGE_BYTES, RUN_BYTES, Run, Runs
 
 
 def check_topic(topic: str) -> None:

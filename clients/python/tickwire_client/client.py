@@ -20,8 +20,9 @@ from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
 from .messages import Receipt
 from .opening import Opening
-from .publishes import Entry, Runs, Whole
+from .publishes import Entry, Whole
 from .reading import Reading, settle
+from .runs import Runs
 from .session import Session
 
 log = logging.getLogger("tickwire_client")

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from .checks import too_large_now
 from .errors import OutcomeUnknown, Refused, TickwireError
 from .limits import Limits
-from .publishes import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Entry, Errand, Joined, Posts, Whole
+from .publishes import Entry, Errand, Joined, Whole
+from .runs import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Posts
 
 _LOST = "the connection went before the broker acknowledged this: it may have been stored or not"
 _OTHER_EPOCH = f"{_LOST}, and the broker has begun a new epoch since"

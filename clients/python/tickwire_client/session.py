@@ -16,7 +16,8 @@ from .errors import TickwireError
 from .feed import Feed
 from .messages import Receipt
 from .positions import Start
-from .publishes import Entry, Runs, Whole
+from .publishes import Entry, Whole
+from .runs import Runs
 from .work import Share, Terms, Work
 
 F = TypeVar("F", bound=Buffer)

@@ -28,7 +28,8 @@ from .connection import OnState
 from .errors import BufferFull, ConnectionLost, Refused
 from .loop_thread import CLOSED, LoopThread
 from .messages import Receipt
-from .publishes import MESSAGE_BYTES, Runs, Whole
+from .publishes import Whole
+from .runs import MESSAGE_BYTES, Runs
 from .sync_consumer import Consumer, Delivered
 from .sync_reading import Reading
 from .sync_subscription import History, Subscription

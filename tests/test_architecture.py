@@ -22,6 +22,7 @@ BELOW: dict[str, set[str]] = {
     "tickwire.store": {"tickwire.wire", "tickwire.fanout", "tickwire.core"},
     "tickwire.server": {"tickwire.wire", "tickwire.fanout", "tickwire.core", "tickwire.store", "tickwire_client"},
     "tickwire_client": {"tickwire.wire"},
+    "tickwire.__main__": {"tickwire.server"},  # the door of the command
 }
 EVENT_LOOPS = {"asyncio", "aiohttp", "uvloop"}
 # The SDK's session is sans-IO, so that other languages can mirror it; only its shell knows an event loop.

@@ -81,8 +81,7 @@ def test_a_directory_in_use_is_refused(tmp_path: Path, command: tuple[str, ...])
 
     assert (ended.code, ended.out) == (2, "")
     assert ended.err == (
-        f"tickwire: {tmp_path}/data is in use by process {pid}: "
-        "stop that one, or give this broker a directory of its own\n"
+        f"tickwire: {tmp_path}/data is in use by process {pid}: stop that one, or name another directory\n"
     )
 
 

@@ -53,7 +53,7 @@ def test_a_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     error, below = refused(tmp_path / "file"), refused(tmp_path / "file" / "data")
 
     assert error.code == below.code == "store_not_a_directory"
-    assert str(error) == f"{tmp_path}/file is not a directory: name one, or a path where one can be made"
+    assert str(error) == f"{tmp_path}/file is not a directory: name another path"
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -61,7 +61,7 @@ def test_a_directory_that_cannot_be_written_is_refused(read_only: Path) -> None:
     error, below = refused(read_only), refused(read_only / "data")
 
     assert error.code == below.code == "store_read_only"
-    assert "give it to the user that runs the broker" in str(error)
+    assert "give it to the user that runs this" in str(error)
     assert list(read_only.iterdir()) == []
 
 

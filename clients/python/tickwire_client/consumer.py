@@ -15,7 +15,7 @@ class Consumer(Subscription[Delivered]):
 
     Closing it gives back what it has not acknowledged, and so does a lost connection: after that it goes on with what
     the broker hands it then. A message may come twice, and never is one lost that was not acknowledged. Where the block
-    ends with an error, it counts as an attempt at what was handed out last.
+    ends with an error, it counts as an attempt at the message in hand: of a list, the first not acknowledged.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Consumer(Subscription[Delivered]):
         return self._work.stale_acks
 
     async def __aexit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
-        """Where an error ends the work, what was in hand is given back with its attempt counted."""
+        """Where an error ends the work, the message in hand is given back with its attempt counted."""
         if kind is not None and issubclass(kind, Exception):
             self._work.failed(self._in_hand)
         await self.close()

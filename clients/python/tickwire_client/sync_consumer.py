@@ -21,7 +21,7 @@ class Consumer(Subscription["Delivered"]):
         self._in_hand: Sequence[Delivered] = ()
 
     def __exit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
-        """Where an error ends the work, what was in hand is given back with its attempt counted."""
+        """Where an error ends the work, the message in hand is given back with its attempt counted."""
         if kind is not None and issubclass(kind, Exception):
             with contextlib.suppress(ConnectionLost):
                 self._loop.call(lambda: self._consumer._work.failed(self._in_hand))

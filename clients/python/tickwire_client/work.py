@@ -133,10 +133,15 @@ class Work(Share):
         self.answer_soon(self)
 
     def failed(self, messages: Iterable[object]) -> None:
-        """The application came to grief while it had these in hand: what of them is not settled is given back."""
+        """The application came to grief while it had these in hand: the first that is not settled is given back.
+
+        The others are not to blame: who works on a list message by message had not come to them.
+        """
         for message in messages:
-            if isinstance(message, Handout) and not getattr(message, "settled", False) and not self.ended:
-                self.nack(message, 0.0)
+            if isinstance(message, Handout) and not getattr(message, "settled", False):
+                if not self.ended:
+                    self.nack(message, 0.0)
+                return
 
     def answers(self) -> Iterator[bytes]:
         """The frames that say what was done."""

@@ -19,21 +19,21 @@ class StoreLocked(StoreError):
     def __init__(self, directory: str, pid: int | None) -> None:
         self.pid = pid
         whose = f"process {pid}" if pid else "another process"
-        super().__init__(f"{directory} is in use by {whose}: stop that one, or give this broker a directory of its own")
+        super().__init__(f"{directory} is in use by {whose}: stop that one, or name another directory")
 
 
 class StoreReadOnly(StoreError):
     code = "store_read_only"
 
     def __init__(self, directory: str, why: str) -> None:
-        super().__init__(f"{directory} cannot be written ({why}): give it to the user that runs the broker")
+        super().__init__(f"{directory} cannot be written ({why}): give it to the user that runs this, or name another")
 
 
 class NotADirectory(StoreError):
     code = "store_not_a_directory"
 
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path} is not a directory: name one, or a path where one can be made")
+        super().__init__(f"{path} is not a directory: name another path")
 
 
 class StoreForeign(StoreError):

@@ -97,6 +97,18 @@ def test_a_position_of_another_epoch_is_told_and_all_that_is_kept_comes() -> Non
     assert told(rest) == [("a", None, None, EPOCH), ("a", 0, b"1"), ("join", 1)]
 
 
+@pytest.mark.parametrize("since", [("last",), ("time", 1 << 52)])
+def test_what_began_in_another_epoch_is_owed_all_of_this_one(since: tuple[str | int, ...]) -> None:
+    """It had not come level when the broker went: it asks for its start again, and was there before all of this."""
+    house = House()
+    for payload in (b"1", b"2", b"3"):
+        publish(house, a=[payload])
+
+    _, *rest = ask(house.link(), Subscribe(1, "a", since=since, seen=(house.engine.epoch ^ 1, 9), positions=[("a", 7)]))
+
+    assert told(rest) == [("a", 0, b"1"), ("a", 1, b"2"), ("a", 2, b"3"), ("join", 1)]
+
+
 @pytest.mark.parametrize(
     "wrong", [Subscribe(1, "a", since=("offset", 0, 2)), Subscribe(1, "a", seen=(0, 1), positions=[("a", 2)])]
 )

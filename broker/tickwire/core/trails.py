@@ -100,6 +100,8 @@ class Trail:
         if subscribe.since is not None:
             self._begin_since(subscribe.since, epoch)
             self._since_stamp = seen[1] if seen is not None and seen[0] == epoch else None
+            if seen is not None and seen[0] != epoch and self._start in ("last", "time"):
+                self._start = "earliest"  # it began in another epoch, so that it is owed all of this one
         elif seen is not None and seen[0] == epoch:
             self._start, self._after = "stamp", seen[1]
         self._rescan()

@@ -18,9 +18,10 @@ def kept_house() -> House:
 
 
 def publisher(house: House) -> Link:
+    """Welcomed, without letting a commit end that is under way."""
     link = house.link(greet=False)
     link.send(Hello(publisher="p", incarnation=1))
-    house.settle()
+    house.flush()
     link.take()
     return link
 
@@ -47,7 +48,7 @@ def test_a_repeat_waits_for_the_commit_of_the_first_and_is_stored_once() -> None
     send(first, 1)
     house.flush()
 
-    again = publisher_beside(house)
+    again = publisher(house)
     send(again, 1, retry=True)
     house.engine.flush(house.clock.now, house.clock.time_us)
     assert answers(again) == []
@@ -57,15 +58,6 @@ def test_a_repeat_waits_for_the_commit_of_the_first_and_is_stored_once() -> None
     assert list(house.store.messages) == [("a", 0)]
 
 
-def publisher_beside(house: House) -> Link:
-    """Without letting a commit end that is under way."""
-    link = house.link(greet=False)
-    link.send(Hello(publisher="p", incarnation=1))
-    house.flush()
-    link.take()
-    return link
-
-
 @pytest.mark.parametrize(
     ("error", "code"), [(StoreFull("full"), "no_space"), (StoreFailed("fsync"), "outcome_unknown")]
 )
@@ -73,7 +65,7 @@ def test_a_repeat_of_what_fails_shares_its_fate(error: Exception, code: str) -> 
     house = kept_house()
     send(publisher(house), 1)
     house.flush()
-    again = publisher_beside(house)
+    again = publisher(house)
     send(again, 1, retry=True)
 
     house.store.fail = error

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from house.link import House, Link
+from house.link import House, Link, told
 from tickwire.core.limits import Limits
 from tickwire.core.policy import Policies, Policy, PolicyFor
 from tickwire.wire.codes import EPOCH, EVICTED, FREED
 from tickwire.wire.messages import (
     Delivery,
-    End,
     FromBroker,
-    Gap,
-    Join,
     Publish,
     Refusal,
     Run,
@@ -35,21 +32,6 @@ def ask(link: Link, message: Subscribe) -> list[FromBroker]:
     link.send(message)
     link.house.flush()
     return link.take()
-
-
-def told(messages: list[FromBroker]) -> list[tuple[object, ...]]:
-    """What came, in short: sections as (topic, first, payloads), gaps, joins."""
-    found: list[tuple[object, ...]] = []
-    for message in messages:
-        if isinstance(message, Delivery):
-            found += [(each.topic, each.first, b"".join(each.payloads)) for each in message.sections]
-        elif isinstance(message, Gap):
-            found.append((message.topic, message.start, message.end, message.reason))
-        elif isinstance(message, Join):
-            found.append(("join", message.id))
-        elif isinstance(message, End):
-            found.append(("end", message.id))
-    return found
 
 
 SINCE = [

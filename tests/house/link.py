@@ -17,7 +17,7 @@ from tickwire.fanout.peer import Peer
 from tickwire.store.memory import MemoryStore
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
-from tickwire.wire.messages import Delivery, FromBroker, Hello, Message, Section
+from tickwire.wire.messages import Delivery, End, FromBroker, Gap, Hello, Join, Message, Section
 
 
 class Clock:
@@ -164,3 +164,18 @@ def frames_of(stream: bytes) -> Iterator[bytes]:
         if first & 0x08:
             continue
         yield zlib.decompressobj(-15).decompress(body + b"\x00\x00\xff\xff") if first & 0x40 else body
+
+
+def told(messages: list[FromBroker]) -> list[tuple[object, ...]]:
+    """What came, in short: sections as (topic, first, payloads), gaps, joins."""
+    found: list[tuple[object, ...]] = []
+    for message in messages:
+        if isinstance(message, Delivery):
+            found += [(each.topic, each.first, b"".join(each.payloads)) for each in message.sections]
+        elif isinstance(message, Gap):
+            found.append((message.topic, message.start, message.end, message.reason))
+        elif isinstance(message, Join):
+            found.append(("join", message.id))
+        elif isinstance(message, End):
+            found.append(("end", message.id))
+    return found

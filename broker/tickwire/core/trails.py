@@ -91,19 +91,20 @@ class Trail:
 
     def _begin(self, subscribe: Subscribe, epoch: int) -> None:
         seen = subscribe.seen
-        if seen is not None and seen[0] == epoch:
-            if seen[1] > self._topics.stamp:
-                raise FutureStamp(seen[1], self._topics.stamp)
+        stamp = seen[1] if seen is not None and seen[0] == epoch else None
+        if stamp is not None:
+            if stamp > self._topics.stamp:
+                raise FutureStamp(stamp, self._topics.stamp)
             self._positions = dict(subscribe.positions or ())
             self._check_positions()
-            self._tell_of_freed(seen[1])
+            self._tell_of_freed(stamp)
         if subscribe.since is not None:
             self._begin_since(subscribe.since, epoch)
-            self._since_stamp = seen[1] if seen is not None and seen[0] == epoch else None
-            if seen is not None and seen[0] != epoch and self._start in ("last", "time"):
+            self._since_stamp = stamp
+            if seen is not None and stamp is None:
                 self._start = "earliest"  # it began in another epoch, so that it is owed all of this one
-        elif seen is not None and seen[0] == epoch:
-            self._start, self._after = "stamp", seen[1]
+        elif stamp is not None:
+            self._start, self._after = "stamp", stamp
         self._rescan()
 
     def _begin_since(self, since: tuple[str | int, ...], epoch: int) -> None:

@@ -40,8 +40,7 @@ class Consumer(Subscription[Delivered]):
 
     async def __aexit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
         """Where an error ends the work, the message in hand is given back with its attempt counted."""
-        if kind is not None and issubclass(kind, Exception):
-            self._work.failed(self._in_hand)
+        self._work.left(kind, self._in_hand)
         await self.close()
 
     async def __anext__(self) -> Delivered:

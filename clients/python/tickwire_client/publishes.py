@@ -7,17 +7,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tickwire.wire.encode import encode_runs
-from tickwire.wire.limits import MSGPACK
 
 from .errors import TickwireError
 from .messages import Receipt
-from .runs import Runs
+from .runs import Run, Runs
 
 
 class Entry:
     """One message to be acknowledged. `done`, if anybody waits, is called once: with a receipt or what went wrong."""
 
-    __slots__ = ("done", "format", "outcome", "payload", "sent", "topic")
+    __slots__ = ("done", "format", "payload", "sent", "topic")
 
     def __init__(
         self,
@@ -29,14 +28,12 @@ class Entry:
         self.topic, self.payload, self.format = topic, payload, format
         self.done = done
         self.sent = False
-        self.outcome: Receipt | TickwireError | None = None
 
     @property
     def wanted(self) -> bool:
         return self.done is not None
 
     def settle(self, outcome: Receipt | TickwireError) -> None:
-        self.outcome = outcome
         done, self.done = self.done, None
         if done is not None:
             done(outcome)
@@ -113,7 +110,7 @@ class Joined(Errand):
     def _elements(self) -> list[list[Any]]:
         if not self._runs:
             self._build_runs()
-        return [_elements_of(run) for run in self._runs]
+        return [Run(run[0].topic, run[0].format).elements([entry.payload for entry in run]) for run in self._runs]
 
     def _build_runs(self) -> None:
         latest: dict[str, list[Entry]] = {}
@@ -124,12 +121,6 @@ class Joined(Errand):
                 run = latest[entry.topic] = []
                 self._runs.append(run)
             run.append(entry)
-
-
-def _elements_of(run: list[Entry]) -> list[Any]:
-    payloads = [entry.payload for entry in run]
-    first = run[0]
-    return [first.topic, payloads] if first.format == MSGPACK else [first.topic, payloads, {"format": first.format}]
 
 
 class Whole(Errand):

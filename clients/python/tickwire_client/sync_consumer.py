@@ -22,9 +22,8 @@ class Consumer(Subscription["Delivered"]):
 
     def __exit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
         """Where an error ends the work, the message in hand is given back with its attempt counted."""
-        if kind is not None and issubclass(kind, Exception):
-            with contextlib.suppress(ConnectionLost):
-                self._loop.call(lambda: self._consumer._work.failed(self._in_hand))
+        with contextlib.suppress(ConnectionLost):
+            self._loop.call(lambda: self._consumer._work.left(kind, self._in_hand))
         self.close()
 
     def __next__(self) -> Delivered:

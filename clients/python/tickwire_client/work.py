@@ -132,15 +132,16 @@ class Work(Share):
             self._returned.setdefault(round(delay * 1000), Ranges()).add(message.topic, message.offset)
         self.answer_soon(self)
 
-    def failed(self, messages: Iterable[object]) -> None:
-        """The application came to grief while it had these in hand: the first that is not settled is given back.
+    def left(self, kind: type[BaseException] | None, in_hand: Iterable[Handout]) -> None:
+        """The application leaves, having these in hand. Where an error made it, the first not settled is given back.
 
         The others are not to blame: who works on a list message by message had not come to them.
         """
-        for message in messages:
-            if isinstance(message, Handout) and not getattr(message, "settled", False):
-                if not self.ended:
-                    self.nack(message, 0.0)
+        if self.ended or kind is None or not issubclass(kind, Exception):
+            return
+        for message in in_hand:
+            if not getattr(message, "settled", False):
+                self.nack(message, 0.0)
                 return
 
     def answers(self) -> Iterator[bytes]:

@@ -29,6 +29,15 @@ def longest(act: Callable[[], object], times: int = 1) -> float:
     return max(took)
 
 
+def one_by_one(table: Table) -> Seat:
+    """A member that was handed so many messages, each in a run of its own."""
+    mine = table.seat().consume("orders", max_unacked=20_000)
+    for _ in range(20_000):
+        table.count("orders", 1)
+        table.groups.deal(table.now, lambda peer: True)
+    return mine
+
+
 def scattered(table: Table, messages: int = 65_536) -> Seat:
     """A member that has so many messages, each of them a range of its own."""
     mine = table.seat().consume("orders", max_unacked=messages, attempts=1_000)
@@ -72,10 +81,7 @@ def test_every_second_message_a_range_of_its_own_is_dealt_a_part_at_a_time() -> 
 
 def test_a_member_that_dies_with_many_single_messages_gives_them_back_in_parts() -> None:
     table = Table()
-    mine = table.seat().consume("orders", max_unacked=20_000)
-    for _ in range(20_000):
-        table.count("orders", 1)
-        table.groups.deal(table.now, lambda peer: True)
+    mine = one_by_one(table)
 
     assert longest(lambda: table.groups.leave_all(mine.peer)) < LONGEST * SLACK
     assert longest(lambda: table.groups.deal(table.now, lambda peer: True), 200) < LONGEST * SLACK
@@ -87,10 +93,7 @@ def test_a_member_that_dies_with_many_single_messages_gives_them_back_in_parts()
 
 def test_many_ack_timeouts_at_once_are_seen_to_in_parts() -> None:
     table = Table()
-    mine = table.seat().consume("orders", max_unacked=20_000)
-    for _ in range(20_000):
-        table.count("orders", 1)
-        table.groups.deal(table.now, lambda peer: True)
+    mine = one_by_one(table)
     mine.writable = False
     table.now += 60
 

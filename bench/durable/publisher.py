@@ -1,10 +1,9 @@
-"""The load: publishers of one server, each waiting for its acknowledgment before it sends again, in one process."""
+"""The load: publishers of one server in one process, each with so many sends under way and no more."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -14,7 +13,8 @@ from pathlib import Path
 import uvloop
 
 from durable.meters import busy_seconds, cpu_seconds, flushes, percentile
-from durable.senders import SENDERS, Sender
+from durable.payloads import payloads
+from durable.senders import ONE_AT_A_TIME, SENDERS, Sender
 from durable.workloads import BATCH
 
 DRAIN_S = 20.0  # for what is in flight when the time is over
@@ -31,6 +31,8 @@ class Asked:
     publishers: int
     payload: int
     batched: bool
+    in_flight: int  # sends that each publisher has under way
+    noise: bool  # payloads that do not pack
     seconds: float
     warmup: float
 
@@ -70,10 +72,13 @@ def figures_of(sends: Sequence[tuple[float, float]], messages: int, opened: floa
 
 async def run(asked: Asked) -> dict[str, float | None]:
     """Open all publishers, let them send, and give the figures of the measured window."""
-    open, numbers = SENDERS[asked.server], range(asked.publishers)
-    senders: list[Sender] = [await open(asked.port, number, os.urandom(asked.payload)) for number in numbers]
+    connections = asked.in_flight if asked.server in ONE_AT_A_TIME else 1  # of each publisher
+    senders: list[Sender] = []
+    for number in range(asked.publishers):
+        made = payloads(asked.payload, number, asked.noise)
+        senders += [await SENDERS[asked.server](asked.port, number, made) for _ in range(connections)]
     tally = Tally(BATCH if asked.batched else 1)
-    sends = [sender.batch if asked.batched else sender.single for sender in senders]
+    sends = [sender.batch if asked.batched else sender.single for sender in senders] * (asked.in_flight // connections)
     sending = [asyncio.create_task(tally.publish(send)) for send in sends]
     window = asyncio.create_task(_window(asked, tally))
     limit = asked.warmup + asked.seconds + DRAIN_S

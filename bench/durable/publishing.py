@@ -74,6 +74,8 @@ def _turn(turn: str, server: servers.Started, case: Case, effort: Effort) -> Fig
         publishers=case.publishers,
         payload=case.payload,
         batched=case.batched,
+        in_flight=case.in_flight,
+        noise=case.noise,
         seconds=effort.seconds,
         warmup=effort.warmup,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import cycle, islice
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -31,21 +32,21 @@ class Sender(Protocol):
 class Tickwire:
     """The SDK: `client.publish`, and `client.batch` for a hundred."""
 
-    def __init__(self, client: Client, topic: str, payload: bytes) -> None:
-        self._client, self._topic, self._payload = client, topic, payload
+    def __init__(self, client: Client, topic: str, payloads: list[bytes]) -> None:
+        self._client, self._topic, self._payloads = client, topic, cycle(payloads)
 
     @classmethod
-    async def open(cls, port: int, number: int, payload: bytes) -> Tickwire:
+    async def open(cls, port: int, number: int, payloads: list[bytes]) -> Tickwire:
         client = await connect(f"ws://127.0.0.1:{port}", compress=False)
-        return cls(client, f"{TOPIC}{number}", payload)
+        return cls(client, f"{TOPIC}{number}", payloads)
 
     async def single(self) -> None:
-        await self._client.publish(self._topic, payload=self._payload)
+        await self._client.publish(self._topic, payload=next(self._payloads))
 
     async def batch(self) -> None:
         async with self._client.batch() as batch:
-            for _ in range(BATCH):
-                batch.add(self._topic, payload=self._payload)
+            for payload in islice(self._payloads, BATCH):
+                batch.add(self._topic, payload=payload)
 
     async def close(self) -> None:
         await self._client.close()
@@ -54,20 +55,20 @@ class Tickwire:
 class JetStream:
     """nats-py: `publish`, and for a hundred `publish_async`, all in flight at once."""
 
-    def __init__(self, connection: NATS, subject: str, payload: bytes) -> None:
-        self._connection, self._subject, self._payload = connection, subject, payload
+    def __init__(self, connection: NATS, subject: str, payloads: list[bytes]) -> None:
+        self._connection, self._subject, self._payloads = connection, subject, cycle(payloads)
         self._stream = connection.jetstream(timeout=30)
 
     @classmethod
-    async def open(cls, port: int, number: int, payload: bytes) -> JetStream:
-        return cls(await _nats(port), f"{TOPIC}{number}", payload)
+    async def open(cls, port: int, number: int, payloads: list[bytes]) -> JetStream:
+        return cls(await _nats(port), f"{TOPIC}{number}", payloads)
 
     async def single(self) -> None:
-        await self._stream.publish(self._subject, self._payload)
+        await self._stream.publish(self._subject, next(self._payloads))
 
     async def batch(self) -> None:
         publish = self._stream.publish_async
-        await asyncio.gather(*[await publish(self._subject, self._payload) for _ in range(BATCH)])
+        await asyncio.gather(*[await publish(self._subject, payload) for payload in islice(self._payloads, BATCH)])
 
     async def close(self) -> None:
         await self._connection.close()
@@ -80,36 +81,35 @@ class JetStreamAtomic(JetStream):
         name = uuid4().hex
         for sequence in range(1, BATCH):
             headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(sequence)}
-            await self._connection.publish(self._subject, self._payload, headers=headers)
+            await self._connection.publish(self._subject, next(self._payloads), headers=headers)
         headers = {"Nats-Batch-Id": name, "Nats-Batch-Sequence": str(BATCH), "Nats-Batch-Commit": "1"}
-        await self._stream.publish(self._subject, self._payload, headers=headers)
+        await self._stream.publish(self._subject, next(self._payloads), headers=headers)
 
 
 class RedisStreams:
     """redis-py with hiredis: `xadd`, and a pipeline of a hundred."""
 
-    def __init__(self, redis: Redis, stream: str, payload: bytes) -> None:
-        self._redis, self._stream = redis, stream
-        self._fields: dict[Any, Any] = {"d": payload}
+    def __init__(self, redis: Redis, stream: str, payloads: list[bytes]) -> None:
+        self._redis, self._stream, self._payloads = redis, stream, cycle(payloads)
 
     @classmethod
-    async def open(cls, port: int, number: int, payload: bytes) -> RedisStreams:
-        return cls(Redis(port=port, single_connection_client=True), f"{TOPIC}{number}", payload)
+    async def open(cls, port: int, number: int, payloads: list[bytes]) -> RedisStreams:
+        return cls(Redis(port=port, single_connection_client=True), f"{TOPIC}{number}", payloads)
 
     async def single(self) -> None:
-        await self._redis.xadd(self._stream, self._fields)
+        await self._redis.xadd(self._stream, {"d": next(self._payloads)})
 
     async def batch(self) -> None:
         async with self._redis.pipeline(transaction=False) as pipeline:
-            for _ in range(BATCH):
-                pipeline.xadd(self._stream, self._fields)
+            for payload in islice(self._payloads, BATCH):
+                pipeline.xadd(self._stream, {"d": payload})
             await pipeline.execute()
 
     async def close(self) -> None:
         await self._redis.aclose()
 
 
-Open = Callable[[int, int, bytes], Any]  # (port, number, payload) -> awaitable Sender
+Open = Callable[[int, int, list[bytes]], Any]  # (port, number, payloads) -> awaitable Sender
 
 SENDERS: dict[str, Open] = {
     "tickwire": Tickwire.open,
@@ -117,6 +117,7 @@ SENDERS: dict[str, Open] = {
     "jetstream-atomic": JetStreamAtomic.open,
     "redis": RedisStreams.open,
 }
+ONE_AT_A_TIME = {"redis"}  # on a connection of its client: several in flight need as many
 
 
 async def prepare_jetstream(port: int) -> None:

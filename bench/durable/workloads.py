@@ -11,6 +11,7 @@ from processes import Figures
 BATCH = 100  # messages
 PUBLISHERS = 16  # at most
 SINGLE = ("tickwire", "jetstream", "redis")
+IN_FLIGHT = 8  # batches of a lone publisher that goes on while a commit runs
 BATCHED = ("tickwire", "jetstream", "jetstream-atomic", "redis")
 OTHERS = {"jetstream": ("jetstream", "jetstream-atomic"), "redis": ("redis",)}
 
@@ -22,23 +23,34 @@ class Case:
     publishers: int
     payload: int  # bytes
     batched: bool
+    in_flight: int = 1  # sends that each of them has under way
+    noise: bool = False  # payloads that do not pack, in place of prices
 
     @property
     def key(self) -> str:
-        return f"{self.publishers} x {self.payload} B, {f'batches of {BATCH}' if self.batched else 'single'}"
+        return (
+            f"{self.publishers} x {self.payload} B, {f'batches of {BATCH}' if self.batched else 'single'}"
+            f"{f', {self.in_flight} in flight' if self.in_flight > 1 else ''}{', noise' if self.noise else ''}"
+        )
 
     @property
     def title(self) -> str:
         who = f"{self.publishers} publishers" if self.publishers > 1 else "1 publisher"
         what = f"batches of {BATCH} messages" if self.batched else "single messages"
-        return f"{who}, {what} of {self.payload:,} bytes"
+        which = "random bytes" if self.noise else "bytes"
+        flying = f", {self.in_flight} in flight" if self.in_flight > 1 else ""
+        return f"{who}, {what} of {self.payload:,} {which}{flying}"
 
     @property
     def turns(self) -> tuple[str, ...]:
         return BATCHED if self.batched else SINGLE
 
 
-CASES = [Case(*each) for each in product((1, PUBLISHERS), (64, 1024), (False, True))]
+CASES = [
+    *(Case(*each) for each in product((1, PUBLISHERS), (64, 1024), (False, True))),
+    *(Case(1, payload, True, IN_FLIGHT) for payload in (64, 1024)),
+    Case(PUBLISHERS, 1024, True, noise=True),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,8 @@ def ratios(case: Case, rounds: list[Figures]) -> list[Ratio]:
     jetstream, redis = (_ratios(rounds, *OTHERS[name]) for name in ("jetstream", "redis"))
     if case.batched:
         better = _ratios(rounds, *OTHERS["jetstream"], *OTHERS["redis"])
-        return [Ratio("JetStream", jetstream), Ratio("Redis", redis), Ratio("the better of both", better, 4)]
+        promised = None if case.noise else 4
+        return [Ratio("JetStream", jetstream), Ratio("Redis", redis), Ratio("the better of both", better, promised)]
     if case.publishers == 1:
         return [Ratio("JetStream", jetstream), Ratio("Redis", redis)]
     return [Ratio("JetStream", jetstream, 1, over=True), Ratio("Redis", redis, 0.8)]

@@ -11,6 +11,8 @@ import msgpack
 from tickwire.core.checksum import crc32
 from tickwire.fanout.section import Section
 
+from . import packing
+
 pack = msgpack.Packer().pack
 
 _HEAD = struct.Struct("<qqqqqqI")  # first, end, stamp, time_us, total, size of the data, its checksum
@@ -42,7 +44,7 @@ class Head:
 
 def section_row(seed: int, topic_id: int, section: Section, total: int) -> tuple[Any, ...]:
     """The row of a section, in the order of the columns of `sections` without its id."""
-    data = section.data
+    data = packing.pack(section.data)
     data_sum = crc32(data)
     fields = (section.first, section.end, section.stamp, section.time_us, total)
     return (topic_id, *fields, crc32(_HEAD.pack(*fields, len(data), data_sum), seed), data_sum, data)
@@ -64,10 +66,20 @@ def section_of(seed: int, row: tuple[Any, ...]) -> tuple[Section, bool]:
     first, end, stamp, time_us, total, data_sum, head_sum, data = row
     try:
         if crc32(_HEAD.pack(first, end, stamp, time_us, total, len(data), data_sum), seed) == head_sum:
-            return Section(first, end, stamp, time_us, 0.0, data), crc32(data) == data_sum
+            section = Section(first, end, stamp, time_us, 0.0, data)
+            return section, crc32(data) == data_sum and _unpack(section)
     except (struct.error, TypeError):
         pass
     raise Damaged
+
+
+def _unpack(section: Section) -> bool:
+    """Whether the data could be unpacked. Its checksum is of what is stored, so that damage is seen before it acts."""
+    try:
+        section.data = packing.unpack(section.data)
+    except packing.Unpackable:
+        return False
+    return True
 
 
 def record(table: str, key: object, body: object) -> tuple[bytes, int]:

@@ -87,7 +87,7 @@ def test_publishers_send_messages_of_the_size_that_was_asked_for_and_no_two_of_a
 def test_the_messages_of_the_large_store_are_about_a_hundred_bytes() -> None:
     import msgpack
 
-    size = len(msgpack.packb({"n": 5_000_000, "t": 1.7e9, "x": history.PADDING}))
+    size = len(msgpack.packb({"n": 5_000_000, "t": 1.7e9, "x": history.padding()}))
 
     assert 95 <= size <= 105
 

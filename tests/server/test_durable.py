@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -74,7 +75,7 @@ async def fill(client: Client, topic: str) -> tuple[list[int], str]:
     offsets: list[int] = []
     for _ in range(1_000):
         try:
-            offsets.append((await client.publish(topic, payload=bytes(500_000))).offset)
+            offsets.append((await client.publish(topic, payload=os.urandom(500_000))).offset)
         except Refused as refused:
             return offsets, refused.code
     raise AssertionError("it was never full")
@@ -85,7 +86,7 @@ async def publish_until_unknown(client: Client, topic: str) -> tuple[list[int], 
     offsets: list[int] = []
     for _ in range(200):
         try:
-            offsets.append((await client.publish(topic, payload=bytes(500_000))).offset)
+            offsets.append((await client.publish(topic, payload=os.urandom(500_000))).offset)
         except OutcomeUnknown as unknown:
             return offsets, unknown
     return offsets, None

@@ -20,8 +20,9 @@ from tickwire.wire.limits import SUBPROTOCOL
 from . import logs
 from .addresses import ConnectionCap, key_of
 from .configured import limits_of, store_of
-from .connection import CLOSE_TIMEOUT, Connection, Socket
+from .connection import Connection
 from .heartbeat import Heartbeat
+from .intake import CLOSE_TIMEOUT, Socket
 from .listener import Listener
 from .metrics import BrokerCollector, exposition
 from .pump import Pump

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import socket
-from collections.abc import Awaitable, Callable
-from typing import Literal
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -18,48 +16,29 @@ from tickwire.fanout.frame import close_frame, websocket_frame
 from tickwire.fanout.peer import Peer
 from tickwire.wire.codes import CODES
 from tickwire.wire.encode import encode
-from tickwire.wire.limits import HELLO_BYTES, SUBPROTOCOL
 from tickwire.wire.messages import Bye
 
 from . import logs
+from .intake import CLOSE_TIMEOUT, Socket
 from .pump import Pump
 from .settings import Settings
 
 log = logs.logger("tickwire.connection")
 
-# `receive` does not give the loop a turn while aiohttp has frames: one read may bring 40,000 pings.
+# Neither `receive` nor the intake gives the loop a turn while aiohttp has frames: one read may bring 40,000.
 FRAMES_A_TURN = 256
-CLOSE_TIMEOUT = 3.0  # seconds that a peer has to answer a close
 _NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of Linux, which Python's socket module does not name
-
-
-class Socket(web.WebSocketResponse[Literal[False]]):
-    """aiohttp's WebSocket, which lets us speak before it closes over a message that is too big."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(
-            protocols=(SUBPROTOCOL,),
-            compress=settings.compression,
-            max_msg_size=max(settings.frame_bytes, HELLO_BYTES) + 1,  # aiohttp refuses what is as long as its limit
-            autoping=False,
-            timeout=CLOSE_TIMEOUT,
-            decode_text=False,
-        )
-        self.on_too_big: Callable[[], Awaitable[None]] | None = None
-
-    async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        on_too_big, self.on_too_big = self.on_too_big, None
-        if code == WSCloseCode.MESSAGE_TOO_BIG and on_too_big and not self.closed:
-            await on_too_big()
-        return await super().close(code=code, message=message, drain=drain)
 
 
 class Connection:
     """A peer's WebSocket. `run` returns when it is over."""
 
     __slots__ = (
+        "_at_once",
         "_dismissal",
+        "_fault",
         "_frame_bytes",
+        "_intake",
         "_pump",
         "_resumed",
         "_task",
@@ -96,7 +75,12 @@ class Connection:
         self._resumed: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._dismissal: Goodbye | None = None
+        self._fault: Exception | None = None
+        self._at_once = 0  # frames that the intake gave since the task had its turn
         ws.on_too_big = self._too_big
+        self._intake = ws.intake
+        if ws.intake is not None:
+            ws.intake.take = self._take_at_once
         _tune(transport, settings.notsent_lowat)
 
     async def run(self) -> None:
@@ -105,6 +89,8 @@ class Connection:
         try:
             await self._take_frames()
         except asyncio.CancelledError:
+            if self._fault is not None:
+                raise self._fault from None
             if self._dismissal is None or self._task is None:
                 raise
             self._task.uncancel()
@@ -115,32 +101,65 @@ class Connection:
             pass  # it went while a ping of it was answered
         finally:
             self._task = None
+            self._shut()
 
     def dismiss(self, goodbye: Goodbye) -> None:
         """End the connection from outside: its own task says goodbye, since only that may read the answer."""
+        self._shut()
         if not self.closing and self._dismissal is None and self._task is not None:
             self._dismissal = goodbye
             self._task.cancel()
 
     async def _take_frames(self) -> None:
-        ws, session, pump, engine = self.ws, self.session, self._pump, self._pump.engine
+        ws, intake = self.ws, self._intake
         for number in itertools.count(1):
+            if intake is not None:
+                self._at_once, intake.open = 0, True
             message = await ws.receive()
+            if intake is not None:
+                intake.open = False  # what comes while this is looked at waits its turn
             self.heard = True
             if not number % FRAMES_A_TURN:
                 await asyncio.sleep(0)
             if message.type is WSMsgType.BINARY:
-                session.receive(message.data, pump.now())
-                if engine.due:
-                    pump.wake()
-                if session.must_wait or session.clogged:
-                    await self._wait()
+                self._take(message.data)
             elif message.type is WSMsgType.PING:
                 await ws.pong(message.data)
             elif message.type is WSMsgType.TEXT:
                 raise Goodbye("text_frame", "a text message came; frames are binary")
             elif message.type is not WSMsgType.PONG:
                 return
+            if self.session.must_wait or self.session.clogged:
+                await self._wait()
+
+    def _take(self, frame: bytes) -> None:
+        pump = self._pump
+        self.session.receive(frame, pump.now())
+        if pump.engine.due:
+            pump.wake()
+
+    def _take_at_once(self, frame: bytes) -> None:
+        """Act on a frame within the read that brought it. What takes longer than that is left to the task."""
+        self.heard = True
+        try:
+            self._take(frame)
+        except Goodbye as goodbye:
+            self.dismiss(goodbye)
+        except Exception as error:
+            self._shut()
+            self._fault = error
+            if self._task is not None:
+                self._task.cancel()
+        else:
+            self._at_once += 1
+            if self._at_once >= FRAMES_A_TURN or self.session.must_wait or self.session.clogged:
+                assert self._intake is not None
+                self._intake.stir()
+
+    def _shut(self) -> None:
+        """Nothing that comes after the end of a conversation is acted on."""
+        if self._intake is not None:
+            self._intake.shut()
 
     async def _close(self, goodbye: Goodbye) -> None:
         """Say why and close; a peer that does not answer the close in time is cut off."""

@@ -1,0 +1,141 @@
+"""Frames are taken off the socket at once, or by aiohttp's documented `receive`: nobody can tell."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from house.client import Client, connected
+from house.raw import Raw, upgraded
+from tickwire.core.session import Session
+from tickwire.server import Broker, Settings
+from tickwire.server.connection import FRAMES_A_TURN
+from tickwire.server.intake import Socket
+from tickwire.wire.encode import encode
+from tickwire.wire.messages import Ack, Bye, Hello, Publish, Run
+
+PING, TEXT = 9, 1
+
+
+@dataclass
+class Place:
+    broker: Broker
+    url: str
+
+
+@pytest_asyncio.fixture(params=["at once", "by receive"])
+async def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    if request.param == "by receive":
+        monkeypatch.setattr(Socket, "_put_intake", lambda self, protocol: None)
+    broker = Broker(Settings())
+    async with broker.serving(port=0) as url:
+        yield Place(broker, url)
+
+
+def publish(id: int, topic: str = "a") -> bytes:
+    return encode(Publish(id, [Run(topic, [b"%d" % id])]))
+
+
+async def answered(raw: Raw) -> tuple[list[int], Bye | None, int]:
+    """The ids that were acknowledged before the goodbye, it, and the code of the close."""
+    frames, code = await raw.last_words()
+    ids = [receipt[0] for frame in frames if isinstance(frame, Ack) for receipt in frame.receipts]
+    return ids, next((frame for frame in frames if isinstance(frame, Bye)), None), code
+
+
+async def is_well(client: Client) -> None:
+    await client.send(publish(77, "well"))
+    assert (await client.expect(Ack)).receipts[0][0] == 77
+
+
+async def test_this_aiohttp_lets_frames_be_taken_at_once() -> None:
+    broker = Broker(Settings())
+    async with broker.serving(port=0) as url, connected(url):
+        (connection,) = broker._connections
+
+        assert connection.ws.intake is not None
+
+
+async def test_frames_of_one_write_act_in_their_order_whatever_stands_between(place: Place) -> None:
+    async with upgraded(place.url) as raw:
+        for body, opcode in (
+            (encode(Hello()), 2), (publish(1), 2), (b"hi", PING), (publish(2), 2), (b"", 10), (publish(3), 2),
+            (b"no", TEXT), (publish(4, "b"), 2),
+        ):  # fmt: skip
+            raw.send_message(body, opcode)
+
+        ids, bye, code = await answered(raw)
+
+    assert (ids, bye and bye.code, code) == ([1, 2, 3], "text_frame", 1003)
+    assert place.broker.engine.topics.get("b") is None
+
+
+async def test_nothing_that_follows_a_broken_frame_is_acted_on(place: Place) -> None:
+    async with connected(place.url) as other, upgraded(place.url) as raw:
+        for body in (encode(Hello()), publish(1), b"\xc1", publish(2, "b")):
+            raw.send_message(body)
+
+        ids, bye, code = await answered(raw)
+        await is_well(other)
+
+    assert (ids, bye and bye.code, code) == ([1], "bad_frame", 1007)
+    assert place.broker.engine.topics.get("b") is None
+
+
+async def test_a_flood_of_small_frames_leaves_the_others_their_turns(place: Place) -> None:
+    stats = place.broker.engine.stats
+    async with upgraded(place.url) as raw:
+        raw.send_message(encode(Hello()))
+        for id in range(1, 5_001):
+            raw.send_message(publish(id))
+        most, before = 0, stats.frames_in
+        async with asyncio.timeout(20):
+            while stats.frames_in < 5_001:
+                await asyncio.sleep(0)
+                most, before = max(most, stats.frames_in - before), stats.frames_in
+        raw.send_message(b"", TEXT)
+        ids, _, _ = await answered(raw)
+
+    assert ids == list(range(1, 5_001))
+    assert most <= 2 * FRAMES_A_TURN
+
+
+async def test_a_fault_of_ours_ends_the_connection_that_met_it_and_is_in_the_log(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    receive = Session.receive
+
+    def faulty(self: Session, frame: bytes, now: float) -> None:
+        if frame == b"fault":
+            raise ZeroDivisionError("planted")
+        receive(self, frame, now)
+
+    monkeypatch.setattr(Session, "receive", faulty)
+    async with connected(place.url) as other, upgraded(place.url) as raw:
+        for body in (encode(Hello()), publish(1), b"fault", publish(2, "b")):
+            raw.send_message(body)
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await raw.next_message()
+        await is_well(other)
+
+    assert place.broker.engine.topics.get("b") is None
+    assert any(record.exc_info and record.exc_info[0] is ZeroDivisionError for record in caplog.records)
+
+
+async def test_a_connection_that_is_over_is_not_kept_by_its_intake(place: Place) -> None:
+    async with connected(place.url) as client:
+        await is_well(client)
+        (connection,) = place.broker._connections
+    async with asyncio.timeout(10):
+        while place.broker._connections:  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.01)
+
+    intake = connection.ws.intake
+    assert intake is None or not intake.open
+    assert intake is None or connection not in {getattr(intake.take, "__self__", None)}

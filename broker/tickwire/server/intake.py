@@ -20,7 +20,7 @@ from .settings import Settings
 try:
     from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 except ImportError:  # another inside of aiohttp's
-    WebSocketDataQueue = WebSocketReader = object  # type: ignore[assignment,misc]
+    WebSocketDataQueue = WebSocketReader = object  # type: ignore[assignment]
 
 CLOSE_TIMEOUT = 3.0  # seconds that a peer has to answer a close
 

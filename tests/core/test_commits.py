@@ -78,6 +78,46 @@ def test_what_comes_while_a_commit_runs_is_stored_together_by_the_next() -> None
     assert [section.end - section.first for _, section in second.sections] == [4]
 
 
+def test_a_publish_asks_for_a_flush_where_that_can_seal_it_and_else_the_end_of_the_commit_does() -> None:
+    house = house_on_disk()
+    writer, engine = house.link(), house.engine
+
+    publish(writer, "a", b"1", id=1)
+    asked = [engine.due]
+    house.flush()
+    publish(writer, "a", b"2", id=2)
+    publish(writer, "b", b"3", id=3)
+    asked.append(engine.due)
+    batch = engine.take_commit()
+    assert batch is not None
+    house.store.commit(batch)
+    engine.committed()
+    asked.append(engine.due)
+
+    assert asked == [True, False, True]
+
+
+def test_a_flush_that_does_not_seal_answers_what_is_stored_and_leaves_the_rest_to_one_that_does() -> None:
+    house = house_on_disk()
+    writer, engine = house.link(), house.engine
+    publish(writer, "a", b"1", id=1)
+    house.flush()
+    publish(writer, "a", b"2", id=2)
+    batch = engine.take_commit()
+    assert batch is not None
+    house.store.commit(batch)
+    engine.committed()
+
+    engine.flush(0.0, 1, seals=False)
+    assert writer.take() == [Ack([[1, 0]])]
+    assert (engine.take_commit(), engine.due) == (None, True)
+    publish(writer, "a", b"3", id=3)
+    house.settle()
+
+    assert writer.take() == [Ack([[2, 1], [3, 2]])]
+    assert engine.due is False
+
+
 def test_replies_do_not_wait_for_the_disk() -> None:
     house = house_on_disk()
     writer, other = house.link(), house.link()

@@ -111,8 +111,8 @@ class Broker:
 
     # Steps of its loop.
 
-    def flush(self) -> None:
-        self.engine.flush(self.clock.now, self.clock.time_us, self.random.random() < 0.5)
+    def flush(self, seals: bool = True) -> None:
+        self.engine.flush(self.clock.now, self.clock.time_us, self.random.random() < 0.5, seals)
         self.serve()
 
     def sweep(self) -> bool:
@@ -198,18 +198,18 @@ class Broker:
 
     def _committed(self) -> None:
         self.engine.committed()
-        self.flush()
+        self.flush(seals=False)
 
     def _failed(self, error: Exception) -> None:
         self.halted = True
         self.engine.committed(error)
-        self.flush()
+        self.flush(seals=False)
 
     def _has_room(self) -> None:
         if self.halted and not self.down:
             self.halted = False
             self.engine.has_room()
-            self.flush()
+            self.flush(seals=False)
 
     # What it may have shown, and what it need not show any more.
 

@@ -91,8 +91,9 @@ class Engine:
         """Put payloads into the topic's pending run; returns the first offset."""
         pending = self._pending
         if not topic.touched:
-            topic.touched = self.due = True
+            topic.touched = True
             pending.touched.append(topic)
+            self._wants_flush()
         cost = size + RUN_BYTES
         pending.bytes += cost
         if not peer.pending:
@@ -109,7 +110,7 @@ class Engine:
             receipts.append(receipt)
         if repeat is not None:
             self._pending.repeats[peer, receipt[0]] = repeat
-        self.due = True
+        self._wants_flush()
 
     def follow(self, peer: Peer, trail: Trail) -> None:
         """Let a subscription catch up, on a stream of its own."""
@@ -139,13 +140,19 @@ class Engine:
 
     # What the server's timers ask for.
 
-    def flush(self, now: float, time_us: int, idle: bool = False) -> None:
-        """Seal what is pending; show and acknowledge what is kept; write to each peer what it is due."""
+    def flush(self, now: float, time_us: int, idle: bool = False, seals: bool = True) -> None:
+        """Seal what is pending; show and acknowledge what is kept; write to each peer what it is due.
+
+        Where it does not seal, what is pending is left for the next flush.
+        """
         self.due = False
         self._now = now
         self.stats.flushes += 1
         if self._under_way is None and self._is_unsealed:
-            self._hand_over(self._seal(now, time_us))
+            if seals:
+                self._hand_over(self._seal(now, time_us))
+            else:
+                self.due = True
         stored, self._stored = self._stored, []
         self._show(stored, now)
         self._acknowledge(stored)
@@ -229,6 +236,14 @@ class Engine:
             read.settle()
 
     # The steps of a flush.
+
+    def _wants_flush(self) -> None:
+        """What is pending is sealed by the next flush; but while a commit is under way, by the one that comes after it.
+
+        A flush before that would find nothing to do: with sixteen publishers of single messages every second did.
+        """
+        if self._under_way is None:
+            self.due = True
 
     @property
     def _is_unsealed(self) -> bool:

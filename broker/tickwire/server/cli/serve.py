@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import sys
 from collections.abc import Callable
@@ -77,6 +78,7 @@ def _run(settings: Settings) -> int:
         logging.getLogger("tickwire.broker").addFilter(_is_news)
     raise_open_files()
     broker = Broker(settings)
+    _spare_the_garbage_collector()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
             runner.run(broker.run(_ready))
@@ -88,6 +90,17 @@ def _run(settings: Settings) -> int:
         note(_cannot_listen(settings, error))
         return 1
     return 1 if broker.failed else 0
+
+
+def _spare_the_garbage_collector() -> None:
+    """What is loaded by now stays for ever, and what a message makes is in no cycle: looking for some took 6 %.
+
+    That is of single messages from sixteen durable publishers (the median of six pairs); Python's own first number
+    is 700, which a burst allocates in a turn of the loop.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _is_news(record: logging.LogRecord) -> bool:

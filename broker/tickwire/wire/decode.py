@@ -29,6 +29,7 @@ from .messages import (
 )
 from .unpack import FROM_CLIENT, unpack
 
+_MAX_ARRAY = FRAME_MESSAGES * 2
 _Builders = dict[int, Callable[[list[Any]], Any]]
 
 _FROM_EITHER: _Builders = from_client.BUILDERS | from_broker.BUILDERS
@@ -41,7 +42,8 @@ _WITH_ID = {
 
 def decode_from_client(data: bytes) -> FromClient:
     """What a client sent. Raises WireError: `bad_frame`, `unknown_kind` or `bad_field`."""
-    return cast(FromClient, _decode(data, from_client.BUILDERS, FRAME_MESSAGES * 2, FROM_CLIENT))
+    message: FromClient = _decode(data, from_client.BUILDERS, _MAX_ARRAY, FROM_CLIENT)
+    return message
 
 
 def decode_from_broker(data: bytes) -> FromBroker | None:

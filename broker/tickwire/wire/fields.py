@@ -55,7 +55,9 @@ def flag_option(options: dict[str, Any], name: str) -> bool | None:
 
 def integer_option(options: dict[str, Any], name: str) -> int | None:
     value = options.get(name)
-    return None if value is None else in_range(value, f"option {name}")
+    if value is None or (type(value) is int and 0 <= value <= MAX_INT):
+        return value
+    return in_range(value, f"option {name}")
 
 
 def name_option(options: dict[str, Any], name: str) -> str | None:

@@ -53,6 +53,14 @@ def test_lines_are_what_the_slow_way_writes(runs: list[tuple[str, list[Any]]]) -
     assert lines.count("\n") == len(lines.splitlines()) == len(messages)
 
 
+def test_floats_are_written_as_python_does_wherever_they_stand_and_what_looks_like_them_stays() -> None:
+    odd = [1e-5, -1e-9, 1e16, 0.00001, [1.5e-7, 2], {"a": 1e-7}, {"1e5": -2.5e-10}]
+    alike = ["1e5", ",1e5", "[0.00001", "3e4-9e9e-1", {"id": "f00e1e-5e4"}, 0.0001, 1e15, 1.5]
+    messages = section("a", 0, 5_000_000, [*alike, *odd, *alike]).messages()
+
+    assert json_lines(messages) == "".join(map(slowly, messages))
+
+
 def test_a_payload_that_is_not_what_it_says_is_shown_as_bytes_and_its_neighbours_as_they_are() -> None:
     messages = Section("a", 1, 0, 5_000_000, [b"\x01", b"\xc1", b"\x02"], 0).messages()
 

@@ -23,6 +23,8 @@ _BETWEEN = f',"{_MARK}",'
 # orjson writes the same floats as Python but for exponents: 1e-5 and 1e16, not 1e-05 and 1e+16.
 _EXPONENT = re.compile(rb"e[-0-9](?<=[0-9]e.)")
 _SMALL = b"0.0000"
+# The same where a value begins, so that a hash or a UUID does not pass for a float; slower to look for.
+_ODD_FLOAT = re.compile(rb"[\[,:]-?(?:0\.0000|\d[\d.]*e)")
 
 
 def json_lines(messages: list[Message]) -> str:
@@ -60,7 +62,7 @@ def _run(run: list[Message]) -> Iterable[str]:
 
 
 def _together(run: list[Message]) -> list[str] | None:
-    """The data of each as JSON, in one call; None where one of them needs a closer look."""
+    """The data of each as JSON, in one call; None where that cannot be had."""
     section, at = run[0].section, run[0].offset - run[0].section.first
     data = section.values()[at : at + len(run)]
     if not data:
@@ -71,9 +73,17 @@ def _together(run: list[Message]) -> list[str] | None:
         text = orjson.dumps(values, plain, orjson.OPT_PASSTHROUGH_DATETIME)
     except TypeError:
         return None
-    if _SMALL in text or _EXPONENT.search(text):
-        return None
-    return text[1:-1].decode().split(_BETWEEN)
+    texts = text[1:-1].decode().split(_BETWEEN)
+    if _has_odd_float(text):
+        return [
+            _alone(each) if _has_odd_float(b"[" + one.encode()) else one for each, one in zip(run, texts, strict=True)
+        ]
+    return texts
+
+
+def _has_odd_float(text: bytes) -> bool:
+    """Whether there may be a float in it that Python writes in another way."""
+    return bool((_SMALL in text or _EXPONENT.search(text)) and _ODD_FLOAT.search(text))
 
 
 def _alone(message: Message) -> str:

@@ -9,13 +9,16 @@ from dataclasses import dataclass
 
 import pytest
 import pytest_asyncio
+from aiohttp import web_ws
 
 from house.client import Client, connected
+from house.link import frames_of
 from house.raw import Raw, upgraded
 from tickwire.core.session import Session
 from tickwire.server import Broker, Settings
 from tickwire.server.connection import FRAMES_A_TURN
 from tickwire.server.intake import Socket
+from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Ack, Bye, Hello, Publish, Run
 
@@ -32,7 +35,7 @@ class Place:
 async def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
     if request.param == "by receive":
         monkeypatch.setattr(Socket, "_put_intake", lambda self, protocol: None)
-    broker = Broker(Settings())
+    broker = Broker(Settings(pending_peer_bytes=64 << 10))
     async with broker.serving(port=0) as url:
         yield Place(broker, url)
 
@@ -103,6 +106,25 @@ async def test_a_flood_of_small_frames_leaves_the_others_their_turns(place: Plac
 
     assert ids == list(range(1, 5_001))
     assert most <= 2 * FRAMES_A_TURN
+
+
+async def test_a_publisher_that_is_held_up_again_and_again_is_taken_in_its_order(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its frames fill the queue, so that aiohttp lays bytes aside and goes on with them while it gives out the last."""
+    monkeypatch.setattr(web_ws, "DEFAULT_CHUNK_SIZE", 16 << 10)
+    sent = 120
+    async with upgraded(place.url) as raw:
+        raw.send_message(encode(Hello()))
+        for id in range(1, sent + 1):
+            raw.send_message(encode(Publish(id, [Run("a", [bytes(20_000 + 97 * id)])])))
+        receipts: dict[int, int] = {}
+        while len(receipts) < sent:
+            for frame in frames_of(await raw.next_message()):
+                if isinstance(ack := decode_from_broker(frame), Ack):
+                    receipts |= dict(ack.receipts)
+
+    assert [receipts[id] - receipts[1] for id in range(1, sent + 1)] == list(range(sent))
 
 
 async def test_a_fault_of_ours_ends_the_connection_that_met_it_and_is_in_the_log(

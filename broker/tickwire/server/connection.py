@@ -114,7 +114,8 @@ class Connection:
         ws, intake = self.ws, self._intake
         for number in itertools.count(1):
             if intake is not None:
-                self._at_once, intake.open = 0, True
+                self._at_once = 0
+                intake.receiving()
             message = await ws.receive()
             if intake is not None:
                 intake.open = False  # what comes while this is looked at waits its turn

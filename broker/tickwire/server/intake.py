@@ -29,7 +29,7 @@ _NOTHING = WSMessage(WSMsgType.PONG, b"", None)  # a message that nobody sent, a
 
 
 class Intake(WebSocketDataQueue):
-    """Gives binary frames to `take` while it is `open` and nothing waits; all else is for `receive`, in order."""
+    """Gives binary frames to `take` while it is `open`, which is when nothing waits; all else is for `receive`."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -37,10 +37,17 @@ class Intake(WebSocketDataQueue):
         self.take: Callable[[bytes], None] = _nobody
 
     def feed_data(self, data: Any, size: int) -> None:
-        if self.open and data.type is _BINARY and not self._buffer:
+        if self.open and data.type is _BINARY:
             self.take(data.data)
         else:
+            # Closed until `receive` is asked for more than waits here: when it gives the last that does, aiohttp goes
+            # on with the bytes that it had laid aside meanwhile, before anybody has acted on what it gives.
+            self.open = False
             super().feed_data(data, size)
+
+    def receiving(self) -> None:
+        """`receive` is about to be called: where nothing waits, what comes is for `take`."""
+        self.open = not self._buffer
 
     def stir(self) -> None:
         """Close, and let `receive` return: its caller is to look at what has changed."""

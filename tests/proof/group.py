@@ -12,6 +12,9 @@ from .ledger import Held
 from .verdict import Verdict
 
 Position = tuple[str, int, int]  # topic, epoch, offset
+# No broker listens sooner after its start, seconds: who says before that that it is connected was so to the last one,
+# and had to wait for the processor to say it.
+_SOONEST = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Group:
                     self._decide_settled(topic, end)
 
     def _decide_handouts(self, where: str, handouts: list[Handout], lives: list[float]) -> None:
-        had = {(bisect_right(lives, each.connected_at), each.attempt) for each in handouts}
+        had = {(bisect_right(lives, each.connected_at - _SOONEST), each.attempt) for each in handouts}
         if self.live or len(had) < len(handouts):
             who = ", ".join(f"{handout.reader} (attempt {handout.attempt})" for handout in handouts)
             self.verdict.blame("shared", f"group {self.name} handed {where} to {who}")

@@ -12,9 +12,13 @@ from .trail import Trail
 from .verdict import Verdict
 
 
-def check(files: Iterable[Iterable[Record]], durable: bool = True) -> Verdict:
-    """The verdict over the files of a run, in any order. A `durable` broker keeps its epoch and all it acknowledged."""
-    checker = Checker(durable)
+def check(files: Iterable[Iterable[Record]], durable: bool = True, soonest: float = 0.0) -> Verdict:
+    """The verdict over the files of a run, in any order. A `durable` broker keeps its epoch and all it acknowledged.
+
+    `soonest` is how many seconds after its start a broker may listen: who says before that that it is connected was so
+    to the last one, and had to wait for the processor to say it.
+    """
+    checker = Checker(durable, soonest)
     for file in files:
         checker.begin_file()
         for at, event in file:
@@ -23,8 +27,9 @@ def check(files: Iterable[Iterable[Record]], durable: bool = True) -> Verdict:
 
 
 class Checker:
-    def __init__(self, durable: bool = True) -> None:
+    def __init__(self, durable: bool = True, soonest: float = 0.0) -> None:
         self.verdict = Verdict()
+        self._soonest = soonest
         self.ledger = Ledger(self.verdict, durable)
         self._trails: dict[str, Trail] = {}
         self._groups: dict[str, Group] = {}
@@ -85,7 +90,7 @@ class Checker:
             trail.decide(self.ledger.held)
         for dead in self._dead:
             self._groups[dead.group].bury(dead)
-        lives = sorted(self._lives)
+        lives = sorted(at + self._soonest for at in self._lives)
         for group in self._groups.values():
             group.decide(self.ledger.held, lives)
         self._count_kills()

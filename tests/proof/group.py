@@ -12,9 +12,6 @@ from .ledger import Held
 from .verdict import Verdict
 
 Position = tuple[str, int, int]  # topic, epoch, offset
-# No broker listens sooner after its start, seconds: who says before that that it is connected was so to the last one,
-# and had to wait for the processor to say it.
-_SOONEST = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class Group:
         self.dead.add((event.topic, event.offset))
 
     def decide(self, held: dict[str, Held], lives: list[float]) -> None:
-        """`lives` are the times at which the broker was started."""
+        """`lives` are the times from which on a client could be connected to the next broker."""
         for (topic, _, offset), handouts in self.handouts.items():
             if len(handouts) > 1:
                 self._decide_handouts(f"{topic} {offset}", handouts, lives)
@@ -66,7 +63,7 @@ class Group:
                     self._decide_settled(topic, end)
 
     def _decide_handouts(self, where: str, handouts: list[Handout], lives: list[float]) -> None:
-        had = {(bisect_right(lives, each.connected_at - _SOONEST), each.attempt) for each in handouts}
+        had = {(bisect_right(lives, each.connected_at), each.attempt) for each in handouts}
         if self.live or len(had) < len(handouts):
             who = ", ".join(f"{handout.reader} (attempt {handout.attempt})" for handout in handouts)
             self.verdict.blame("shared", f"group {self.name} handed {where} to {who}")

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from .checker import check
 from .events import Complete, Connected, Dead, Invoked, Missed, Opened, Stored, line_of, record_of
-from .group import Group, Handout
 from .history import EPOCH, TOPIC, A, B, C, D, clean, delivered, final, message, published, settled, timed, verdict_of
-from .ledger import Held
 from .recorder import Recorder, read
 from .verdict import RULES, Verdict
 
@@ -218,15 +216,13 @@ def test_attempts_may_begin_anew_where_the_broker_was_killed_meanwhile() -> None
 
 
 def test_who_is_late_to_say_that_it_is_connected_was_connected_to_the_broker_before() -> None:
-    handed = ("t", EPOCH, 0)
-    for said_at, blamed in ((10.01, set()), (10.5, {"shared"})):
-        verdict = Verdict()
-        group = Group(verdict, "g", "t", live=False, settled={handed})
-        group.handouts[handed] = [Handout("m", 1, said_at), Handout("m", 1, 11.0)]
+    history = clean()
+    history["other member"][:3] = [Opened("n", "trades.*", "earliest", "g"), *[Connected()] * 3, delivered("n", 2, C)]
+    files = [*map(timed, history.values())]
 
-        group.decide({"t": Held(EPOCH, 0, 1)}, lives=[0.0, 10.0])
-
-        assert broken(verdict) == blamed
+    # It says so at 3, one after the second start: the second broker, if that can listen by then.
+    assert broken(check(files, soonest=0.5)) == set()
+    assert broken(check(files, soonest=3.5)) == {"shared"}
 
 
 def test_a_live_group_hands_a_message_out_once_whatever_the_attempt() -> None:

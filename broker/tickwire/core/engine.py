@@ -91,9 +91,7 @@ class Engine:
         """Put payloads into the topic's pending run; returns the first offset."""
         pending = self._pending
         if not topic.touched:
-            topic.touched = True
-            pending.touched.append(topic)
-            self._wants_flush()
+            self._touch(topic)
         cost = size + RUN_BYTES
         pending.bytes += cost
         if not peer.pending:
@@ -145,14 +143,12 @@ class Engine:
 
         Where it does not seal, what is pending is left for the next flush.
         """
-        self.due = False
+        unsealed = self._under_way is None and self._is_unsealed
+        self.due = unsealed and not seals
         self._now = now
         self.stats.flushes += 1
-        if self._under_way is None and self._is_unsealed:
-            if seals:
-                self._hand_over(self._seal(now, time_us))
-            else:
-                self.due = True
+        if unsealed and seals:
+            self._hand_over(self._seal(now, time_us))
         stored, self._stored = self._stored, []
         self._show(stored, now)
         self._acknowledge(stored)
@@ -236,6 +232,12 @@ class Engine:
             read.settle()
 
     # The steps of a flush.
+
+    def _touch(self, topic: Topic) -> None:
+        """The topic has something to be sealed."""
+        topic.touched = True
+        self._pending.touched.append(topic)
+        self._wants_flush()
 
     def _wants_flush(self) -> None:
         """What is pending is sealed by the next flush; but while a commit is under way, by the one that comes after it.
@@ -363,11 +365,9 @@ class Engine:
             self._own_later.append((name, payloads))
             return
         topic = self.topics.of(name, self._now)
-        pending = self._pending
-        pending.own.append((name, payloads))
+        self._pending.own.append((name, payloads))
         if not topic.touched:
-            topic.touched = self.due = True
-            pending.touched.append(topic)
+            self._touch(topic)
         topic.append(list(payloads), sum(map(len, payloads)), MSGPACK)
 
     def _is_read(self, topic: Topic) -> bool:

@@ -248,7 +248,7 @@ class Session:
             self._engine.stats.repeats += 1
             return found, (self._publisher, sequence)
         offsets, topics = self._append(publish.runs, now)
-        durable = topics[0].durable if len(topics) == 1 else any(topic.durable for topic in topics)
+        durable = any(topic.durable for topic in topics)
         identities.add(self._publisher, sequence, checksum, offsets, now, durable)
         return offsets, None
 

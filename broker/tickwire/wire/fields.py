@@ -25,9 +25,10 @@ def optional_integer(elements: list[Any], index: int, name: str) -> int | None:
     return in_range(elements[index], name)
 
 
-def in_range(value: Any, name: str) -> int:
+def in_range(value: Any, name: str, what: str = "") -> int:
+    """An integer of the wire. `what` stands before the name in the error; joined here, since most are in range."""
     if type(value) is not int or not 0 <= value <= MAX_INT:
-        raise FieldError(f"{name} must be an integer from 0 to 2^53 - 1, not {named(value)}")
+        raise FieldError(f"{what}{name} must be an integer from 0 to 2^53 - 1, not {named(value)}")
     return value
 
 
@@ -55,9 +56,7 @@ def flag_option(options: dict[str, Any], name: str) -> bool | None:
 
 def integer_option(options: dict[str, Any], name: str) -> int | None:
     value = options.get(name)
-    if value is None or (type(value) is int and 0 <= value <= MAX_INT):
-        return value
-    return in_range(value, f"option {name}")
+    return None if value is None else in_range(value, name, "option ")
 
 
 def name_option(options: dict[str, Any], name: str) -> str | None:

@@ -134,12 +134,11 @@ def _publish(elements: list[Any]) -> Publish:
         raise FieldError(f"id must be nil or an integer from 0 to 2^53 - 1, not {named(id)}")
     if type(runs) is not list:
         raise FieldError(f"runs must be an array, not {named(runs)}")
-    made = [_run(runs[0])] if len(runs) == 1 else [_run(run) for run in runs]
     if len(elements) == 3:
-        return Publish(id, made)
+        return Publish(id, [_run(run) for run in runs])
     given = options(elements, 3)
     sequence, retry = integer_option(given, "sequence"), flag_option(given, "retry")
-    return Publish(id, made, sequence, retry)
+    return Publish(id, [_run(run) for run in runs], sequence, retry)
 
 
 def _run(run: Any) -> Run:

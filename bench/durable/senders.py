@@ -30,7 +30,7 @@ class Sender(Protocol):
 
 
 class Tickwire:
-    """The SDK: `client.publish`, and `client.batch` for a hundred."""
+    """The SDK: `client.publish`, and for a hundred `client.batch`, which takes them as a list."""
 
     def __init__(self, client: Client, topic: str, payloads: list[bytes]) -> None:
         self._client, self._topic, self._payloads = client, topic, cycle(payloads)
@@ -45,8 +45,7 @@ class Tickwire:
 
     async def batch(self) -> None:
         async with self._client.batch() as batch:
-            for payload in islice(self._payloads, BATCH):
-                batch.add(self._topic, payload=payload)
+            batch.extend(self._topic, payloads=islice(self._payloads, BATCH))
 
     async def close(self) -> None:
         await self._client.close()

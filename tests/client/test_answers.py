@@ -13,6 +13,8 @@ from tickwire_client.buffer import OVERRUN_BYTES, OVERRUN_MESSAGES
 from tickwire_client.feed import Feed
 from tickwire_client.messages import Section
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 MANY = 3_000
 
 

@@ -11,7 +11,9 @@ import pytest
 
 from client.scripted import States
 from tickwire.server import Broker, Settings
-from tickwire_client import BufferFull, ConnectionLost, Gap, Message, Refused, connect
+from tickwire_client import BufferFull, ConnectionLost, Gap, Message, Refused, TickwireError, connect
+
+pytestmark = pytest.mark.usefixtures("frames_either_way")
 
 
 @pytest.fixture
@@ -64,6 +66,38 @@ async def test_a_batch_is_published_as_a_whole(url: str) -> None:
         await client.publish("t.0", "end")
 
         assert [(await anext(everything)).data for _ in range(5)] == [0, 2, 1, 3, "end"]
+
+
+async def test_a_batch_takes_many_messages_of_a_topic_at_once_or_none_of_them(url: str) -> None:
+    async with connect(url) as client, client.subscribe(">") as everything:
+        async with client.batch() as batch:
+            batch.add("a", 0)
+            batch.extend("a", (at for at in (1, 2)))
+            batch.extend("b", payloads=[b"3", bytearray(b"4")])
+            batch.extend("a", [])
+            batch.add("a", 5)
+            for wrong, error in (
+                (lambda: batch.extend("a", [6, 1 / 0]), ZeroDivisionError),
+                (lambda: batch.extend("a", [6, object()]), TypeError),
+                (lambda: batch.extend("a", payloads=[b"6", "no bytes"]), TypeError),
+                (lambda: batch.extend("a", [6], payloads=[b"6"]), TypeError),
+                (lambda: batch.extend("a", payloads=b"6"), TypeError),
+                (lambda: batch.extend("a", 6), TypeError),
+                (lambda: batch.extend("a", {"bid": 6}), TypeError),
+                (lambda: batch.extend("a"), TypeError),
+                (lambda: batch.extend("a", payloads=[b"6", bytes(100_001)]), Refused),
+                (lambda: batch.extend("no..topic", [6]), Refused),
+                (lambda: batch.extend(None, [6]), TypeError),
+            ):
+                with pytest.raises(error):
+                    wrong()
+            assert len(batch) == 6
+        with pytest.raises(TickwireError, match="published already"):
+            batch.extend("a", [6])
+
+        receipts = [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1), ("a", 3)]
+        assert [(receipt.topic, receipt.offset) for receipt in batch.receipts] == receipts
+        assert [(await anext(everything)).data for _ in range(6)] == [0, 1, 2, 5, b"3", b"4"]
 
 
 async def test_many_publishes_at_once_each_get_their_own_receipt(url: str) -> None:

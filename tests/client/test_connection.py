@@ -21,6 +21,8 @@ from tickwire.wire.messages import (
 )
 from tickwire_client import ConnectionLost, Gap, Refused, connect
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 
 async def stay(peer: Peer) -> None:
     await peer.greet()
@@ -66,18 +68,15 @@ async def test_an_http_refusal_is_told_with_its_sentence(status: int, code: str)
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("status", "text", "says"),
     [
-        (
-            web.Response(status=404, text="404: Not Found"),
-            r"no Tickwire broker at the path /ws \(404 Not Found\).* /ws",
-        ),
-        (web.Response(text="# HELP a page"), r"/ws is not a Tickwire endpoint \(it answered 200 OK\)"),
-        (web.Response(status=429, text="9 already [too_many_connections]\n"), r"^9 already \[too_many_connections\]$"),
+        (404, "404: Not Found", r"no Tickwire broker at the path /ws \(404 Not Found\).* /ws"),
+        (200, "# HELP a page", r"/ws is not a Tickwire endpoint \(it answered 200 OK\)"),
+        (429, "9 already [too_many_connections]\n", r"^9 already \[too_many_connections\]$"),
     ],
 )
-async def test_what_answers_and_is_no_broker_is_told_so(answer: web.Response, says: str) -> None:
-    async with scripted(answer) as url:
+async def test_what_answers_and_is_no_broker_is_told_so(status: int, text: str, says: str) -> None:
+    async with scripted(web.Response(status=status, text=text)) as url:
         with pytest.raises(Refused, match=says) as refused:
             await connect(url)
     assert "HELP" not in str(refused.value)

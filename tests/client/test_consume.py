@@ -14,6 +14,8 @@ from tickwire.server import Broker, Settings
 from tickwire_client import Client, Delivered, Group, Refused, connect
 from tickwire_client import sync as scripts
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 
 @pytest.fixture
 async def url() -> AsyncIterator[str]:

@@ -16,6 +16,8 @@ from tickwire.server import Broker, Settings
 from tickwire_client import Client, Gap, Message, Position, Refused, connect
 from tickwire_client import sync as scripts
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 
 @pytest.fixture
 async def client() -> AsyncIterator[Client]:

@@ -14,6 +14,8 @@ from client.scripted import Peer, States, scripted
 from tickwire.wire.messages import Bye, Publish
 from tickwire_client import Client, ConnectionLost, connect
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 
 async def stay(peer: Peer) -> None:
     await peer.greet()

@@ -12,6 +12,8 @@ from client.test_leaving import cut
 from tickwire.server import Broker, Settings
 from tickwire_client import Receipt, connect
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_publish_is_stored_once_however_often_the_connection_goes(seed: int) -> None:

@@ -27,6 +27,8 @@ from tickwire.wire.messages import (
 from tickwire.wire.messages import Gap as GapFrame
 from tickwire_client import ConnectionLost, Gap, OutcomeUnknown, Refused, connect
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 
 async def stay(peer: Peer) -> None:
     await peer.greet()

@@ -16,6 +16,8 @@ from house.process import broker_process
 from tickwire_client import BufferFull, ConnectionLost, Gap, Message, OutcomeUnknown, Receipt, Refused
 from tickwire_client.sync import connect
 
+pytestmark = pytest.mark.usefixtures("frames_either_way")
+
 INTERRUPTED = """
 import sys
 from tickwire_client.sync import connect

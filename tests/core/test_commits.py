@@ -58,6 +58,26 @@ def test_nothing_is_acknowledged_or_shown_before_it_is_stored() -> None:
     assert writer.take() == [Ack([[7, 0]])]
 
 
+def test_a_publisher_may_have_four_turns_of_its_share_pending_while_a_commit_is_under_way() -> None:
+    house = House(Limits(pending_peer_bytes=1000), store=FakeDisk.formatted().store())
+    writer = house.link()
+
+    publish(writer, "a", bytes(1000))
+    assert writer.session.must_wait
+    house.flush()
+    publish(writer, "a", bytes(3000))
+    assert not writer.session.must_wait
+    publish(writer, "a", bytes(1000))
+    assert writer.session.must_wait
+
+    batch = house.engine.take_commit()
+    assert batch is not None
+    house.store.commit(batch)
+    house.engine.committed()
+    house.flush()
+    assert not writer.session.must_wait
+
+
 def test_what_comes_while_a_commit_runs_is_stored_together_by_the_next() -> None:
     house = house_on_disk()
     writers = [house.link() for _ in range(5)]

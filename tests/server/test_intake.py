@@ -17,7 +17,7 @@ from house.raw import Raw, upgraded
 from tickwire.core.session import Session
 from tickwire.server import Broker, Settings
 from tickwire.server.connection import FRAMES_A_TURN
-from tickwire.server.intake import Socket
+from tickwire.server.websocket import Socket
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Ack, Bye, Hello, Publish, Run

@@ -131,6 +131,11 @@ class Engine:
         self.catch_up.trailing.pop(peer, None)
 
     @property
+    def committing(self) -> bool:
+        """Whether a batch is with the store, so that nothing is sealed before it comes back."""
+        return self._under_way is not None
+
+    @property
     def pending_bytes(self) -> int:
         """Published bytes that are not shown yet."""
         under_way = self._under_way.bytes if self._under_way else 0

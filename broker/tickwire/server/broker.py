@@ -22,12 +22,12 @@ from .addresses import ConnectionCap, key_of
 from .configured import limits_of, store_of
 from .connection import Connection
 from .heartbeat import Heartbeat
-from .intake import CLOSE_TIMEOUT, Socket
 from .listener import Listener
 from .metrics import BrokerCollector, exposition
 from .pump import Pump
 from .settings import Settings
 from .storage import OK
+from .websocket import CLOSE_TIMEOUT, Socket
 
 log = logs.logger("tickwire.broker")
 

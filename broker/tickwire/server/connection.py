@@ -14,14 +14,15 @@ from tickwire.core.session import Session
 from tickwire.fanout.deliver import write_frames, write_now
 from tickwire.fanout.frame import close_frame, websocket_frame
 from tickwire.fanout.peer import Peer
+from tickwire.intake import NOTHING
 from tickwire.wire.codes import CODES
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Bye
 
 from . import logs
-from .intake import CLOSE_TIMEOUT, Socket
 from .pump import Pump
 from .settings import Settings
+from .websocket import CLOSE_TIMEOUT, Socket
 
 log = logs.logger("tickwire.connection")
 
@@ -128,7 +129,7 @@ class Connection:
                 await ws.pong(message.data)
             elif message.type is WSMsgType.TEXT:
                 raise Goodbye("text_frame", "a text message came; frames are binary")
-            elif message.type is not WSMsgType.PONG:
+            elif message.type is not WSMsgType.PONG and message.type is not NOTHING:
                 return
             if self.session.must_wait or self.session.clogged:
                 await self._wait()

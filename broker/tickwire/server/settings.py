@@ -121,7 +121,9 @@ class Settings:
     reply_timeout: float = seconds(30.0, "Time after which a peer that does not take its replies is closed.", _SLOW)
 
     pending_bytes: int = size(32 * MIB, "Published bytes not yet flushed, over which publishers pause.", _PUBLISHERS)
-    pending_peer_bytes: int = size(256 * KIB, "The same for one peer in one turn of the loop.", _PUBLISHERS)
+    pending_peer_bytes: int = size(
+        256 * KIB, "The same for one peer in a turn of the loop; fourfold during a commit.", _PUBLISHERS
+    )
 
     compression: bool = setting(True, "Offer permessage-deflate.", _DEFLATE)
     deflate_level: int = count(1, "Effort of compression, as zlib counts it.", _DEFLATE, high=9)

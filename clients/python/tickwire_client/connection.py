@@ -8,12 +8,13 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 from .addresses import Addresses, advice
 from .backoff import Backoff
 from .brake import Brake
 from .errors import ConnectionLost, Refused, TickwireError, WireError
-from .link import HttpRefused, Link, NoAnswer, open_link
+from .link import STIRRED, HttpRefused, Link, NoAnswer, open_link
 from .session import Session
 
 log = logging.getLogger("tickwire_client")
@@ -38,7 +39,11 @@ class Connection:
         self._compress, self._reconnect, self._on_state = compress, reconnect, on_state
         session.send_soon = self.send_soon
         self._backoff = Backoff()
+        self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
+        self._soon = False  # `_send_at_once` is about to be called
+        self._sending = False  # the task is at it
+        self._fault: Exception | None = None  # of what is done at once: the task that receives ends with it
         self.brake = Brake()
         self._heard = 0.0
         self._leaving = False
@@ -73,7 +78,9 @@ class Connection:
 
     def send_soon(self) -> None:
         """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
-        self._wanted.set()
+        if not self._soon:
+            self._soon = True
+            self._loop.call_soon(self._send_at_once)
 
     async def close(self, text: str) -> None:
         """Say goodbye and close the link, within a bounded time."""
@@ -129,6 +136,7 @@ class Connection:
             if not isinstance(error, TickwireError):
                 log.exception("the client came to an end by a fault of its own")
                 error = ConnectionLost(f"the client came to an end by a fault of its own: {error!r}")
+            self._session.closed()
             self._session.give_up(error, error)
             self._say("closed", str(error))
 
@@ -197,7 +205,7 @@ class Connection:
 
     async def _serve(self, link: Link) -> str:
         """Move frames until the link is of no use any more, and say why."""
-        self._heard = asyncio.get_running_loop().time()
+        self._heard, self._fault = self._loop.time(), None
         self._wanted.set()
         tasks = [asyncio.create_task(step(link)) for step in (self._receive, self._send, self._keep)]
         try:
@@ -212,27 +220,71 @@ class Connection:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _receive(self, link: Link) -> str:
-        session, loop = self._session, asyncio.get_running_loop()
+        session = self._session
+        link.listen(partial(self._take_at_once, link))
         try:
             while (frame := await link.receive()) is not None:
-                self._heard = loop.time()
-                session.receive(frame)
-                if session.outbox:
-                    self._wanted.set()  # what was refused together goes again one by one
+                if self._fault is not None:
+                    raise self._fault
+                if frame is not STIRRED:
+                    self._take(frame)
                 if self.brake.wanted:
                     await self.brake.wait()
-                    self._heard = loop.time()
+                    self._heard = self._loop.time()
         except WireError as error:
             log.error("the broker at %s broke the protocol: %s", self._addresses.current, error)
             return f"the broker broke the protocol: {error}"
         return link.why if session.goodbye is None else session.goodbye.text
 
+    def _take(self, frame: bytes) -> None:
+        self._heard = self._loop.time()
+        self._session.receive(frame)
+        if self._session.outbox:
+            self.send_soon()  # what was refused together goes again one by one
+
+    def _take_at_once(self, link: Link, frame: bytes) -> None:
+        """Act on a frame within the read that brought it."""
+        try:
+            self._take(frame)
+        except Exception as error:
+            self._fault = error
+        if self.brake.wanted or self._fault is not None:
+            link.stir()
+
+    def _send_at_once(self) -> None:
+        """Send from here what the transport takes at once; the task sends what it does not, and what is much."""
+        self._soon = False
+        link = self._link
+        if link is None or self._sending or self._wanted.is_set() or not link.writable:
+            self._wanted.set()
+            return
+        try:
+            self._write(link)
+        except Exception as error:
+            self._fault = error
+            self._wanted.set()
+
+    def _write(self, link: Link) -> None:
+        frames, turn = [], 0
+        for frame in self._session.frames(self._loop.time()):
+            frames.append(frame)
+            turn += len(frame)
+            if turn >= _TURN_BYTES:
+                self._wanted.set()
+                break
+        if frames:
+            link.write(frames)
+
     async def _send(self, link: Link) -> str:
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         try:
             while True:
+                self._sending = False
                 await self._wanted.wait()
+                self._sending = True
                 self._wanted.clear()
+                if self._fault is not None:
+                    raise self._fault
                 turn = 0
                 for frame in self._session.frames(loop.time()):
                     await link.send(frame)

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import re
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
+from tickwire.intake import NOTHING, Intake, intake_for
 from tickwire.wire.limits import SUBPROTOCOL
 
 from .addresses import PATH, advice
 from .errors import ConnectionLost, Refused
 
+try:
+    from aiohttp._websocket.helpers import websocket_mask
+except ImportError:  # another inside of aiohttp's: everything leaves by its own `send_bytes`
+    websocket_mask = None  # type: ignore[assignment]
+
+STIRRED = b"stirred"  # what `receive` gives where it was stirred; not a frame, so it is compared by identity
 _WINDOW_BITS = 15
 _CLOSE_TIMEOUT = 1.0  # seconds for the broker to answer a close
 _MAX_MESSAGE = 4 << 20  # inflated; a broker sends at most 1 MiB
@@ -43,15 +52,44 @@ class NoAnswer(ConnectionLost):
 
 
 class Socket(ClientWebSocketResponse[Literal[True]]):
-    """Frames are received compressed but sent plain: deflating what is published would cost more than all the rest."""
+    """Frames are received compressed but sent plain: deflating what is published would cost more than all the rest.
+
+    It has an intake where that can be had.
+    """
 
     def __init__(
         self, reader: Any, writer: Any, protocol: Any, response: aiohttp.ClientResponse, *args: Any, **kwargs: Any
     ) -> None:
         writer.compress = 0
         self.response = response
-        self.transport = None if response.connection is None else response.connection.transport
+        self.intake: Intake | None = None
+        self._parses: Any = None
+        connection = response.connection
+        self.transport = None if connection is None else connection.transport
+        self._connection_protocol: Any = None if connection is None else connection.protocol
         super().__init__(reader, writer, protocol, response, *args, **kwargs)
+        self._queue = reader
+
+    @property
+    def _parser(self) -> Any:
+        """aiohttp sets the parser here, and takes it from here to feed it: in between ours stands in for it."""
+        return self._parses
+
+    @_parser.setter
+    def _parser(self, parser: Any) -> None:
+        self._parses = parser
+        if parser is None:
+            return
+        compress = bool(self.compress)
+        made = intake_for(self._reader, self._connection_protocol, _MAX_MESSAGE, compress=compress, decode_text=True)
+        if made is not None:
+            self.intake, self._parses = made
+            self._reader = self.intake
+
+    def settle(self) -> None:
+        """The WebSocket is open: where aiohttp feeds another parser than ours, there is no intake."""
+        if self.intake is not None and getattr(self._connection_protocol, "_payload_parser", None) is not self._parses:
+            self.intake, self._reader = None, self._queue
 
 
 class Link:
@@ -59,16 +97,55 @@ class Link:
 
     def __init__(self, http: aiohttp.ClientSession, socket: Socket) -> None:
         self._http, self._socket = http, socket
+        self._intake: Intake | None = None  # while somebody listens
+
+    def listen(self, take: Callable[[bytes], None]) -> None:
+        """Where that can be had, `take` gets at once what comes while `receive` is awaited. It must not raise."""
+        self._intake = self._socket.intake
+        if self._intake is not None:
+            self._intake.take = take
+
+    def stir(self) -> None:
+        """Give `take` nothing more, and let `receive` return with STIRRED."""
+        if self._intake is not None:
+            self._intake.stir()
 
     async def receive(self) -> bytes | None:
         """Pings are answered here, so not while nobody receives: that is what BEAT frames are for."""
+        intake = self._intake
         while True:
+            if intake is not None:
+                intake.receiving()
             message = await self._socket.receive()
+            if intake is not None:
+                intake.open = False  # what comes while this is looked at waits its turn
             if message.type is WSMsgType.BINARY:
                 frame: bytes = message.data
                 return frame
+            if message.type is NOTHING:
+                return STIRRED
             if message.type is not WSMsgType.TEXT:
                 return None
+
+    @property
+    def writable(self) -> bool:
+        """Whether `write` can take frames: the transport has sent all that it was given before."""
+        transport = self._socket.transport
+        return (
+            websocket_mask is not None
+            and transport is not None
+            and not (self._socket.closed or transport.is_closing() or transport.get_write_buffer_size())
+        )
+
+    def write(self, frames: Iterable[bytes]) -> None:
+        """Write frames at once, in one go; only where it is `writable`."""
+        pieces: list[bytes | bytearray] = []
+        for frame in frames:
+            mask, body = random.getrandbits(32).to_bytes(4, "big"), bytearray(frame)
+            websocket_mask(mask, body)
+            pieces += (_header(len(frame)), mask, body)
+        if self._socket.transport is not None:
+            self._socket.transport.write(b"".join(pieces))
 
     async def send(self, frame: bytes) -> None:
         """Write a frame; waits while the transport holds more than it should. Raises ConnectionLost."""
@@ -127,10 +204,20 @@ async def open_link(url: str, *, compress: bool, headers: dict[str, str] | None 
             raise _no_answer(url, error) from None
         raise
     link = Link(http, cast(Socket, socket))
+    cast(Socket, socket).settle()
     if socket.protocol != SUBPROTOCOL:
         await link.abort()
         raise ConnectionLost(f"{url} is a WebSocket but does not speak {SUBPROTOCOL}")
     return link
+
+
+def _header(length: int) -> bytes:
+    """Of a masked binary frame that is its whole message (RFC 6455, 5.2)."""
+    if length < 126:
+        return bytes((0x82, 0x80 | length))
+    if length < 1 << 16:
+        return b"\x82\xfe" + length.to_bytes(2, "big")
+    return b"\x82\xff" + length.to_bytes(8, "big")
 
 
 def _no_answer(url: str, error: BaseException) -> NoAnswer:

@@ -58,6 +58,17 @@ class Runs:
         run.payloads.append(payload)
         self._order.append(run)
 
+    def extend(self, topic: str, payloads: list[bytes], format: int, check: Callable[[str, bytes, int], None]) -> None:
+        """Take many messages of one topic, or none where `check` raises."""
+        if not payloads:
+            return
+        longest = max(payloads, key=len)
+        check(topic, longest, format)
+        run = self._run_of(topic, format)
+        run.largest = max(run.largest, len(longest))
+        run.payloads += payloads
+        self._order += [run] * len(payloads)
+
     def _run_of(self, topic: str, format: int) -> Run:
         run = self._latest.get(topic)
         if run is None or run.format != format:

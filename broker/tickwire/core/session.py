@@ -10,7 +10,7 @@ from tickwire.fanout.catchup import LIVE
 from tickwire.fanout.peer import Peer
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
-from tickwire.wire.errors import PayloadTooLarge, Refused, TooManyMessages, WireError
+from tickwire.wire.errors import Refused, WireError
 from tickwire.wire.limits import HELLO_BYTES, VERSION
 from tickwire.wire.messages import (
     Beat,
@@ -23,31 +23,27 @@ from tickwire.wire.messages import (
     Publish,
     Refusal,
     Returned,
-    Run,
     Subscribe,
     Subscribed,
     Unsubscribe,
     Unsubscribed,
     Welcome,
 )
-from tickwire.wire.topics import check_pattern, check_topic, is_exact, is_reserved
+from tickwire.wire.topics import check_pattern, is_exact
 
 from .engine import Engine
 from .errors import (
     AlreadyGreeted,
     FrameTooLarge,
     Goodbye,
-    IdentityRequired,
     OffsetOfPattern,
-    ReservedTopic,
-    StoreDown,
     SubscriptionExists,
     TooManySubscriptions,
     UnknownConsumer,
     UnknownSubscription,
 )
-from .identity import Publisher, Repeat, checksum_of
-from .topic import Topic
+from .identity import Publisher
+from .publishing import Publishing
 from .trails import Trail
 
 _EARLIEST = ("earliest",)
@@ -59,7 +55,7 @@ _TURNS_OF_A_COMMIT = 4
 class Session:
     """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
 
-    __slots__ = ("_consumers", "_engine", "_publisher", "client", "greeted", "peer", "superseded")
+    __slots__ = ("_consumers", "_engine", "_publishing", "client", "greeted", "peer", "superseded")
 
     def __init__(self, engine: Engine, peer: Peer) -> None:
         self.peer = peer
@@ -67,7 +63,7 @@ class Session:
         self.client: str | None = None  # what it says it is
         self._engine = engine
         self.superseded = False  # the same publisher has come back over another connection
-        self._publisher: Publisher | None = None
+        self._publishing = Publishing(engine, peer)
         self._consumers: frozenset[int] = frozenset()  # the ids of its places in consumer groups
 
     def receive(self, frame: bytes, now: float) -> None:
@@ -107,8 +103,8 @@ class Session:
 
     def leave(self) -> None:
         """The connection is gone."""
-        if self._publisher is not None and self._engine.sessions.get(self._publisher) is self:
-            del self._engine.sessions[self._publisher]
+        if (publisher := self._publishing.publisher) is not None and self._engine.sessions.get(publisher) is self:
+            del self._engine.sessions[publisher]
         self._engine.leave(self.peer)
 
     def _malformed(self, error: WireError) -> None:
@@ -146,7 +142,7 @@ class Session:
         older = sessions.get(publisher)
         if older is not None:
             older.superseded = True
-        self._publisher = publisher
+        self._publishing.publisher = publisher
         sessions[publisher] = self
 
     def _subscribe(self, subscribe: Subscribe, now: float) -> None:
@@ -235,79 +231,7 @@ class Session:
         self._engine.reply(self.peer, encode(Groups(wanted.id, self._engine.groups.listing())))
 
     def _publish(self, publish: Publish, now: float) -> None:
-        if publish.sequence is None:
-            offsets, repeat = self._append(publish.runs, now)[0], None
-        else:
-            offsets, repeat = self._publish_once(publish, publish.sequence, now)
-        if publish.id is not None:
-            self._engine.acknowledge(self.peer, [publish.id, *offsets], repeat)
-
-    def _publish_once(self, publish: Publish, sequence: int, now: float) -> tuple[list[int], Repeat | None]:
-        """Append a frame unless it came before, over whichever connection; then its offsets are those of the first."""
-        if self._publisher is None:
-            raise IdentityRequired
-        identities, checksum = self._engine.identities, checksum_of(publish.runs)
-        found = identities.find(self._publisher, sequence, checksum, bool(publish.retry), now)
-        if found is not None:
-            self._engine.stats.repeats += 1
-            return found, (self._publisher, sequence)
-        offsets, topics = self._append(publish.runs, now)
-        durable = any(topic.durable for topic in topics)
-        identities.add(self._publisher, sequence, checksum, offsets, now, durable)
-        return offsets, None
-
-    def _append(self, runs: list[Run], now: float) -> tuple[list[int], list[Topic]]:
-        """Checked whole before any of it is appended. One run in a topic that is there is the way of most frames."""
-        engine, peer = self._engine, self.peer
-        if len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
-            run = runs[0]
-            size = self._size(run.payloads)
-            if engine.refuses is not None:
-                self._check_store([topic])
-            return [engine.append(peer, topic, run.payloads, size, run.format)], [topic]
-        sizes = [self._checked(run) for run in runs]
-        self._check_count(runs)
-        topics = engine.topics.claim([run.topic for run in runs], now)
-        self._check_store(topics)
-        each = zip(topics, runs, sizes, strict=True)
-        return [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each], topics
-
-    def _check_store(self, topics: list[Topic]) -> None:
-        """Raise where the store takes nothing now, and one of the topics is on disk.
-
-        After it failed, raise for all topics: a commit of which nobody knows may come back with the next life, and then
-        no reader may have seen a later stamp.
-        """
-        refuses = self._engine.refuses
-        if refuses is not None and (isinstance(refuses, StoreDown) or any(topic.durable for topic in topics)):
-            raise refuses
-
-    def _checked(self, run: Run) -> int:
-        """The size of a run, in bytes. A topic that exists has been checked when it was made."""
-        if run.topic not in self._engine.topics:
-            check_topic(run.topic)
-        if is_reserved(run.topic):
-            raise ReservedTopic(run.topic)
-        return self._size(run.payloads)
-
-    def _size(self, payloads: list[bytes]) -> int:
-        """The bytes of payloads, none of which is over its limit, nor are there too many."""
-        limits = self._engine.limits
-        if len(payloads) == 1:
-            size = largest = len(payloads[0])
-        else:
-            size = sum(map(len, payloads))
-            largest = max(map(len, payloads)) if size > limits.payload_bytes else 0
-        if largest > limits.payload_bytes:
-            raise PayloadTooLarge(largest, limits.payload_bytes)
-        if len(payloads) > limits.frame_messages:
-            raise TooManyMessages(len(payloads), limits.frame_messages)
-        return size
-
-    def _check_count(self, runs: list[Run]) -> None:
-        count = sum([len(run.payloads) for run in runs])
-        if count > self._engine.limits.frame_messages:
-            raise TooManyMessages(count, self._engine.limits.frame_messages)
+        self._publishing.publish(publish, now)
 
     def _beat(self, beat: Beat, now: float) -> None:
         """Having been received is all that it is for."""

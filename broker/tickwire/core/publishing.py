@@ -1,0 +1,99 @@
+"""What one peer publishes: checked whole, appended to the pending runs of its topics, acknowledged when it is kept."""
+
+from __future__ import annotations
+
+from tickwire.fanout.peer import Peer
+from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
+from tickwire.wire.messages import Publish, Run
+from tickwire.wire.topics import check_topic, is_reserved
+
+from .engine import Engine
+from .errors import IdentityRequired, ReservedTopic, StoreDown
+from .identity import Publisher, Repeat, checksum_of
+from .topic import Topic
+
+
+class Publishing:
+    """Takes the PUBLISH frames of a session. `publisher` is who it said it is, if it did."""
+
+    __slots__ = ("_engine", "_peer", "publisher")
+
+    def __init__(self, engine: Engine, peer: Peer) -> None:
+        self._engine, self._peer = engine, peer
+        self.publisher: Publisher | None = None
+
+    def publish(self, publish: Publish, now: float) -> None:
+        """Append what came, or nothing of it. Raises Refused."""
+        if publish.sequence is None:
+            offsets, repeat = self._append(publish.runs, now)[0], None
+        else:
+            offsets, repeat = self._publish_once(publish, publish.sequence, now)
+        if publish.id is not None:
+            self._engine.acknowledge(self._peer, [publish.id, *offsets], repeat)
+
+    def _publish_once(self, publish: Publish, sequence: int, now: float) -> tuple[list[int], Repeat | None]:
+        """Append a frame unless it came before, over whichever connection; then its offsets are those of the first."""
+        if self.publisher is None:
+            raise IdentityRequired
+        identities, checksum = self._engine.identities, checksum_of(publish.runs)
+        found = identities.find(self.publisher, sequence, checksum, bool(publish.retry), now)
+        if found is not None:
+            self._engine.stats.repeats += 1
+            return found, (self.publisher, sequence)
+        offsets, topics = self._append(publish.runs, now)
+        durable = any(topic.durable for topic in topics)
+        identities.add(self.publisher, sequence, checksum, offsets, now, durable)
+        return offsets, None
+
+    def _append(self, runs: list[Run], now: float) -> tuple[list[int], list[Topic]]:
+        """Checked whole before any of it is appended. One run in a topic that is there is the way of most frames."""
+        engine, peer = self._engine, self._peer
+        if len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
+            run = runs[0]
+            size = self._size(run.payloads)
+            if engine.refuses is not None:
+                self._check_store([topic])
+            return [engine.append(peer, topic, run.payloads, size, run.format)], [topic]
+        sizes = [self._checked(run) for run in runs]
+        self._check_count(runs)
+        topics = engine.topics.claim([run.topic for run in runs], now)
+        self._check_store(topics)
+        each = zip(topics, runs, sizes, strict=True)
+        return [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each], topics
+
+    def _check_store(self, topics: list[Topic]) -> None:
+        """Raise where the store takes nothing now, and one of the topics is on disk.
+
+        After it failed, raise for all topics: a commit of which nobody knows may come back with the next life, and then
+        no reader may have seen a later stamp.
+        """
+        refuses = self._engine.refuses
+        if refuses is not None and (isinstance(refuses, StoreDown) or any(topic.durable for topic in topics)):
+            raise refuses
+
+    def _checked(self, run: Run) -> int:
+        """The size of a run, in bytes. A topic that exists has been checked when it was made."""
+        if run.topic not in self._engine.topics:
+            check_topic(run.topic)
+        if is_reserved(run.topic):
+            raise ReservedTopic(run.topic)
+        return self._size(run.payloads)
+
+    def _size(self, payloads: list[bytes]) -> int:
+        """The bytes of payloads, none of which is over its limit, nor are there too many."""
+        limits = self._engine.limits
+        if len(payloads) == 1:
+            size = largest = len(payloads[0])
+        else:
+            size = sum(map(len, payloads))
+            largest = max(map(len, payloads)) if size > limits.payload_bytes else 0
+        if largest > limits.payload_bytes:
+            raise PayloadTooLarge(largest, limits.payload_bytes)
+        if len(payloads) > limits.frame_messages:
+            raise TooManyMessages(len(payloads), limits.frame_messages)
+        return size
+
+    def _check_count(self, runs: list[Run]) -> None:
+        count = sum([len(run.payloads) for run in runs])
+        if count > self._engine.limits.frame_messages:
+            raise TooManyMessages(count, self._engine.limits.frame_messages)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import apsw
 
-from tickwire.core import engine as engines
+from tickwire.core import pipeline
 from tickwire.core.aftermath import Aftermath
 from tickwire.core.commits import Commit
 from tickwire.core.engine import Engine
@@ -148,7 +148,7 @@ def not_taken_back() -> Patch:
 
 def failed_sync_is_a_full_disk() -> Patch:
     """After an error of the disk publishers hear that certainly nothing was stored."""
-    return patch.object(engines, "StoreFull", Exception)
+    return patch.object(pipeline, "StoreFull", Exception)
 
 
 def cursor_before_ack() -> Patch:

@@ -5,8 +5,8 @@ from.
 
 One publish through the house: `server.connection` takes a frame off its WebSocket; `wire.decode` reads the envelope;
 `core.session` has it checked and appended to a topic's pending run (`core.publishing`); two turns of the loop later
-`core.engine` flushes: each touched topic becomes a section (`fanout.section`), encoded once, stored first where there is
-a disk (`core.pipeline`) and kept in its log (`fanout.log`), the sections of one audience become one frame
+`core.engine` flushes: each touched topic becomes a section (`fanout.section`), encoded once, stored first where there
+is a disk (`core.pipeline`) and kept in its log (`fanout.log`), the sections of one audience become one frame
 (`fanout.frame`), and `fanout.deliver` writes it to every peer that keeps up.
 """
 

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from client.scripted import States
 from tickwire.server import Broker, Settings
-from tickwire_client import BufferFull, ConnectionLost, Gap, Message, Refused, TickwireError, connect
+from tickwire_client import BufferFull, Client, ConnectionLost, Gap, Message, Refused, TickwireError, connect
 
 pytestmark = pytest.mark.usefixtures("frames_either_way")
 
@@ -58,6 +60,8 @@ async def test_a_batch_is_published_as_a_whole(url: str) -> None:
         with pytest.raises(Refused, match="100000"):
             large.add("t.0", bytes(100_001))
         assert len(large) == 1
+        with pytest.warns(RuntimeWarning, match="1 messages was never entered"):
+            del large
         with contextlib.suppress(ZeroDivisionError):
             async with client.batch() as batch:
                 batch.add("t.0", "never sent")
@@ -251,3 +255,81 @@ async def test_each_object_shows_itself_in_a_few_words(url: str) -> None:
 def test_a_gap_is_a_sentence() -> None:
     assert str(Gap("a", 1, 3, 8, "evicted")) == "5 messages of a are missing, offsets 3 to 7 (evicted)"
     assert str(Gap("a", 1, None, None, "epoch")) == "messages of a are missing, how many is not known (epoch)"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"url": 8765}, "an address is a str"),
+        ({"url": [b"ws://a"]}, "an address is a str"),
+        ({"url": []}, "at least one address"),
+        ({"timeout": "3"}, "timeout must be seconds"),
+        ({"timeout": None}, "timeout must be seconds"),
+        ({"timeout": 0}, "timeout must be seconds"),
+        ({"on_state": "x"}, "on_state must be a function"),
+        ({"on_refused": asyncio.sleep}, "on_refused must be an ordinary function"),
+    ],
+)
+async def test_what_connect_cannot_take_is_told_at_once(arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=says):
+        await connect(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"max_buffered": "100"}, "max_buffered must be a whole number"),
+        ({"max_buffered": 0}, "max_buffered must be a whole number"),
+        ({"max_buffered_bytes": "16 MiB"}, "max_buffered_bytes must be a whole number"),
+        ({"on_gap": "x"}, "on_gap must be a function"),
+        ({"on_gap": asyncio.sleep}, "on_gap must be an ordinary function"),
+    ],
+)
+async def test_what_subscribe_cannot_take_is_told_at_once(url: str, arguments: dict[str, Any], says: str) -> None:
+    async with connect(url) as client:
+        with pytest.raises((TypeError, ValueError), match=says):
+            client.subscribe("a", **arguments)
+
+
+async def test_data_that_msgpack_cannot_hold_is_told_what_would_do(url: str) -> None:
+    async with connect(url) as client:
+        with pytest.raises(
+            TypeError, match=r"Decimal.*: data is None, bool, .*; make it one of them, or give payload="
+        ):
+            await client.publish("a", {"price": Decimal("1.5")})
+        await client.publish("a", {"price": 1.5})
+
+
+async def lost() -> tuple[Client, int]:
+    """A client whose broker went away, and the port that it looks for one at."""
+    away = asyncio.Event()
+    async with Broker(Settings()).serving(port=0) as url:
+        client = await connect(url, on_state=lambda state, why: away.set() if state == "reconnecting" else None)
+    await away.wait()
+    return client, int(url.split(":")[2].split("/")[0])
+
+
+async def test_closing_waits_for_a_broker_that_comes_back(caplog: pytest.LogCaptureFixture) -> None:
+    client, port = await lost()
+    client.publish_nowait("a", "buffered")
+
+    closing = asyncio.create_task(client.close())
+    async with Broker(Settings()).serving(port=port) as url:
+        await closing
+        async with connect(url) as reader:
+            assert [message.data async for message in reader.history("a")] == ["buffered"]
+    assert "unsent" not in caplog.text
+
+
+async def test_closing_tells_that_something_could_not_be_sent(caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = await lost()
+    client.publish_nowait("a", "buffered")
+
+    await client.close(timeout=0.1)
+    assert "closing with messages unsent" in caplog.text
+
+
+async def test_a_broker_that_says_nothing_is_waited_for_no_longer_than_the_timeout() -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    with silent, pytest.raises(ConnectionLost, match=r"did not answer within 0\.2 s"):
+        await connect(f"ws://127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)

@@ -41,6 +41,16 @@ async def test_a_group_goes_on_where_it_was(url: str) -> None:
     assert [message.data for message in received] == [4, 5, 6, 7, 8, 9]
 
 
+async def test_who_asks_for_no_other_terms_gets_those_of_the_broker() -> None:
+    async with Broker(Settings(attempts=2, ack_timeout=0.2)).serving(port=0) as url, connect(url) as client:
+        await client.publish("o", "left open")
+        async with client.subscribe("$dead.g") as dead, client.consume("o", group="g") as work:
+            handed = [(await anext(work)).attempt for _ in range(2)]
+            letter = (await anext(dead)).data
+
+    assert (handed, letter["attempts"]) == ([1, 2], 2)
+
+
 async def test_members_share_the_work_and_each_message_goes_to_one(url: str) -> None:
     done: list[object] = []
 

@@ -13,7 +13,9 @@ class Addresses:
     """The addresses a client may use, tried in turns."""
 
     def __init__(self, urls: str | Iterable[str]) -> None:
-        self.urls = [complete(url) for url in ([urls] if isinstance(urls, str) else urls)]
+        if isinstance(urls, (str, bytes)) or not isinstance(urls, Iterable):
+            urls = [urls]
+        self.urls = [complete(url) for url in urls]
         if not self.urls:
             raise ValueError("connect() needs at least one address, such as ws://127.0.0.1:8765")
         self._next = 0
@@ -28,6 +30,8 @@ class Addresses:
 
 def complete(url: str) -> str:
     """The URL with the broker's path where it has none. Raises ValueError where it is not one of a WebSocket."""
+    if not isinstance(url, str):
+        raise TypeError(f"an address is a str such as 'ws://127.0.0.1:8765', not {type(url).__name__}")
     parts = urlsplit(url)
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None or not parts.hostname:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from tickwire.wire.limits import BYTES, MSGPACK
@@ -69,6 +70,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self._messages)
+
+    def __del__(self) -> None:
+        if not self._sent and self._messages:
+            text = f"a batch of {len(self)} messages was never entered with 'with': nothing of it was published"
+            warnings.warn(text, RuntimeWarning, stacklevel=2, source=self)
 
     def add(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> None:
         """Add a message. Raises Refused where the broker takes no such topic, or no payload as large."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from inspect import iscoroutinefunction
 
 from tickwire.wire import topics
 from tickwire.wire.encode import encode_runs
@@ -13,6 +14,8 @@ from tickwire.wire.limits import MAX_INT
 from .errors import Refused
 from .limits import Limits
 from .runs import MESSAGE_BYTES, RUN_BYTES, Run, Runs
+
+DAY_S = 86_400
 
 
 def check_topic(topic: str) -> None:
@@ -83,3 +86,23 @@ def check_name(name: str, what: str) -> None:
         checked_name(name, what)
     except FieldError as error:
         raise ValueError(f"{error}, and {name!r} is not") from None
+
+
+def check_count(value: object, name: str, most: int) -> None:
+    """Raise ValueError unless it is a whole number from 1 on."""
+    if type(value) is not int or not 1 <= value <= most:
+        raise ValueError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}")
+
+
+def check_seconds(value: object, name: str, most: int) -> None:
+    """Raise ValueError unless it is a time that one can wait."""
+    if type(value) not in (int, float) or not 0.001 <= value <= most:  # type: ignore[operator]
+        raise ValueError(f"{name} must be seconds, from 0.001 to {most:,}, not {value!r}")
+
+
+def check_callback(value: object, name: str) -> None:
+    """Raise TypeError unless it is None, or can be called and has done its work when it returns."""
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be a function, not {type(value).__name__}")
+    if iscoroutinefunction(value):
+        raise TypeError(f"{name} must be an ordinary function: nobody would await this one")

@@ -14,7 +14,7 @@ from tickwire import __version__
 
 from .addresses import Addresses
 from .batch import MISSING, Batch, encoded
-from .checks import check_name
+from .checks import DAY_S, check_callback, check_name, check_seconds
 from .connection import Connection, OnState
 from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
@@ -46,7 +46,8 @@ def connect(
     """A client: `async with connect() as client`, or `client = await connect()`, which is closed with `client.close()`.
 
     Of several addresses the first that answers is used; where it goes, the next. `name` tells the broker what
-    this client is. `timeout` seconds is how long publishing and subscribing wait for a connection and for the answer.
+    this client is. `timeout` seconds is how long publishing and subscribing wait for a connection and for the answer,
+    and connecting for a broker that says nothing, but that at most 10.
     `on_state(state, detail)` is called with "connecting", "connected", "reconnecting" and "closed"; `on_refused(error)`
     when a `publish_nowait` or an acknowledgment of a consumer was refused.
 
@@ -55,12 +56,15 @@ def connect(
     that stays the same over restarts of your application; without it there is a random one. In either case a restart
     begins anew: what the application was not told before it ended, it must find out from what it finds stored.
 
-    Raises ConnectionLost where nobody answers, Refused where the broker says no. Later losses are mended for ever,
-    unless `reconnect=False`.
+    Raises ConnectionLost where nobody answers: the first connection is tried once. Raises Refused where the broker says
+    no. Later losses are mended for ever, unless `reconnect=False`.
     """
     software = f"tickwire-python/{__version__}" if name is None else f"{name} tickwire-python/{__version__}"
     if publisher is not None:
         check_name(publisher, "publisher")
+    check_seconds(timeout, "timeout", DAY_S)
+    check_callback(on_state, "on_state")
+    check_callback(on_refused, "on_refused")
 
     async def open() -> Client:
         identity = publisher or secrets.token_hex(8), time.time_ns() // 1000
@@ -94,7 +98,9 @@ class Client(Reading):
         on_refused: Callable[[Refused], None] | None,
     ) -> None:
         self._session = session
-        self._connection = Connection(session, addresses, compress=compress, reconnect=reconnect, on_state=on_state)
+        self._connection = Connection(
+            session, addresses, compress=compress, timeout=timeout, reconnect=reconnect, on_state=on_state
+        )
         self._deadlines = Deadlines(timeout, session.outbox.abandon)
         self._timeout = timeout
         self._on_refused = on_refused
@@ -162,7 +168,10 @@ class Client(Reading):
         await self._whole(Runs())
 
     async def close(self, *, timeout: float = 5.0) -> None:
-        """Send what is buffered, within the timeout, and close the connection. Subscriptions end."""
+        """Send what is buffered, within the timeout, and close the connection. Subscriptions end.
+
+        Where there is no connection it is waited for as long; that something could not be sent is told in the log.
+        """
         try:
             if self._connection.unsent:
                 await self._flush_within(timeout)

@@ -32,11 +32,19 @@ class Connection:
     """The states are "connecting", "connected", "reconnecting" and "closed"; `on_state` is called with each and why."""
 
     def __init__(
-        self, session: Session, addresses: Addresses, *, compress: bool, reconnect: bool, on_state: OnState | None
+        self,
+        session: Session,
+        addresses: Addresses,
+        *,
+        compress: bool,
+        timeout: float,
+        reconnect: bool,
+        on_state: OnState | None,
     ) -> None:
         self.state = "connecting"
         self._session, self._addresses = session, addresses
         self._compress, self._reconnect, self._on_state = compress, reconnect, on_state
+        self._handshake_s = min(HANDSHAKE_TIMEOUT, timeout)
         session.send_soon = self.send_soon
         self._backoff = Backoff()
         self._loop = asyncio.get_running_loop()
@@ -63,8 +71,8 @@ class Connection:
 
     @property
     def unsent(self) -> bool:
-        """Whether there is a connection on which something waits to be sent."""
-        return self._link is not None and (bool(self._session.outbox) or self._link.unsent)
+        """Whether something waits to be sent, on this connection or the next."""
+        return bool(self._session.outbox) or (self._link is not None and self._link.unsent)
 
     @property
     def over(self) -> bool:
@@ -172,7 +180,7 @@ class Connection:
         url = self._addresses.current
         link: Link | None = None
         try:
-            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
+            async with asyncio.timeout(self._handshake_s):
                 link = await open_link(url, compress=self._compress)
                 await self._greet(link)
             self._link = link
@@ -183,7 +191,7 @@ class Connection:
             if link is not None:
                 await link.abort()
             if isinstance(error, TimeoutError):
-                raise NoAnswer(f"{url} did not answer within {HANDSHAKE_TIMEOUT:g} s", advice(url)) from None
+                raise NoAnswer(f"{url} did not answer within {self._handshake_s:g} s", advice(url)) from None
             raise
 
     async def _greet(self, link: Link) -> None:

@@ -56,6 +56,9 @@ def pack(data: Any) -> bytes:
         if isinstance(error, (TypeError, ValueError)) and "datetime" in str(error):
             text = "a datetime without a time zone cannot be sent, an aware one can: datetime.now(UTC)"
             raise TypeError(text) from None
+        if isinstance(error, TypeError):
+            text = "data is None, bool, int, float, str, bytes, list, dict or an aware datetime, and what holds such"
+            raise TypeError(f"{error}: {text}; make it one of them, or give payload=") from None
         raise
     return packed
 

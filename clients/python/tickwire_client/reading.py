@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Literal, TypeVar, overload
 
 from .buffer import Buffer
-from .checks import check_name, check_pattern
+from .checks import check_callback, check_count, check_name, check_pattern
 from .connection import Connection
 from .consumer import Consumer
 from .errors import ConnectionLost, TickwireError
@@ -97,6 +97,9 @@ class Reading:
         if on_full not in ("wait", "drop"):
             raise ValueError(f'on_full must be "wait" or "drop", not {on_full!r}')
         check_pattern(pattern)
+        check_count(max_buffered, "max_buffered", 1 << 31)
+        check_count(max_buffered_bytes, "max_buffered_bytes", 1 << 40)
+        check_callback(on_gap, "on_gap")
         drop = on_full == "drop"
         buffered: dict[str, Any] = {"max_messages": max_buffered, "max_bytes": max_buffered_bytes, "drop": drop}
         start_of(since, pattern, 0)
@@ -159,6 +162,7 @@ class Reading:
         if limit is not None and (not isinstance(limit, int) or limit < 0):
             raise ValueError(f"limit is a number of messages, not {limit!r}")
         check_pattern(pattern)
+        check_callback(on_gap, "on_gap")
         start_of(since, pattern, 0)
 
         def ask() -> Subscription[Any]:
@@ -177,8 +181,8 @@ class Reading:
         *,
         group: str,
         max_unacked: int = 1_000,
-        ack_timeout: float = 30.0,
-        attempts: int = 5,
+        ack_timeout: float | None = None,
+        attempts: int | None = None,
         on_gap: OnGap | None = None,
     ) -> Opening[Consumer]:
         """Work on the messages of all topics that match: `async with client.consume("orders.>", group="billing")`.
@@ -186,12 +190,14 @@ class Reading:
         Those who name the same group share the work, each message goes to one of them, and the broker remembers how far
         the group is: a new one begins with the earliest messages. `await message.ack()` when one is done. What is not
         acknowledged within `ack_timeout` seconds, or was with a member whose connection went, is handed out again with
-        its `attempt` counted: at least once. After so many `attempts` it goes to the topic `$dead.<group>`.
+        its `attempt` counted: at least once. After so many `attempts` it goes to the topic `$dead.<group>`. What is not
+        given is as the broker has it, 30 seconds and 5 attempts unless its settings say else.
 
         At most `max_unacked` messages are with a member at a time. Retention does not wait for a group: what was gone
         before it was handed out is a gap, told as with `subscribe`.
         """
         check_pattern(pattern)
+        check_callback(on_gap, "on_gap")
         terms = terms_of(group, max_unacked, ack_timeout, attempts)
 
         async def open() -> Consumer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, overload
 
 from . import client as aio
-from .checks import check_pattern
+from .checks import check_callback, check_pattern
 from .loop_thread import LoopThread
 from .messages import Gap, Group, Message
 from .positions import Since
@@ -63,6 +63,7 @@ class Reading:
         max_buffered_bytes: int = 16 << 20,
     ) -> Any:
         """The messages of all topics that match. What is said of the other client's holds here."""
+        check_callback(on_gap, "on_gap")
 
         async def open() -> AsyncSubscription[Message | Gap]:
             return await self._client.subscribe(
@@ -109,6 +110,7 @@ class Reading:
         on_gap: OnGap | None = None,
     ) -> Any:
         """What the topics that match have kept, up to now. What is said of the other client's holds here."""
+        check_callback(on_gap, "on_gap")
         history = self._client.history(pattern, since=since, limit=limit, gaps=True)
 
         def open() -> Subscription[Any]:
@@ -122,13 +124,14 @@ class Reading:
         *,
         group: str,
         max_unacked: int = 1_000,
-        ack_timeout: float = 30.0,
-        attempts: int = 5,
+        ack_timeout: float | None = None,
+        attempts: int | None = None,
         on_gap: OnGap | None = None,
     ) -> Consumer:
         """Work on the messages of all topics that match. What is said of the other client's holds here."""
 
         check_pattern(pattern)
+        check_callback(on_gap, "on_gap")
         opening = self._client._consumer(pattern, terms_of(group, max_unacked, ack_timeout, attempts), gaps=True)
         return Consumer(self._loop, self._loop.run(opening), on_gap)
 

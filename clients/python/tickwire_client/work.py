@@ -11,12 +11,10 @@ from tickwire.wire.encode import encode
 from tickwire.wire.messages import Consume, Consumed, Returned, Subscribe, Subscribed
 
 from .buffer import Buffer
-from .checks import check_name
+from .checks import DAY_S, check_count, check_name, check_seconds
 from .errors import TickwireError
 from .messages import Gap, Message, Section
 from .ranges import Ranges
-
-_DAY_S = 86_400
 
 
 class Share(Buffer):
@@ -56,22 +54,22 @@ class Share(Buffer):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """On what terms a consumer works. `ack_timeout` in seconds."""
+    """On what terms a consumer works. `ack_timeout` in seconds; where it is None, or `attempts`, the broker's own."""
 
     group: str
     max_unacked: int
-    ack_timeout: float
-    attempts: int
+    ack_timeout: float | None
+    attempts: int | None
 
 
-def terms_of(group: str, max_unacked: int, ack_timeout: float, attempts: int) -> Terms:
+def terms_of(group: str, max_unacked: int, ack_timeout: float | None, attempts: int | None) -> Terms:
     """Raises ValueError where one of them cannot be."""
     check_name(group, "group")
-    for name, count, most in (("max_unacked", max_unacked, 1_000_000), ("attempts", attempts, 1_000)):
-        if type(count) is not int or not 1 <= count <= most:
-            raise ValueError(f"{name} must be a whole number from 1 to {most:,}, not {count!r}")
-    if type(ack_timeout) not in (int, float) or not 0.001 <= ack_timeout <= _DAY_S:
-        raise ValueError(f"ack_timeout must be seconds, from 0.001 to {_DAY_S:,} (a day), not {ack_timeout!r}")
+    check_count(max_unacked, "max_unacked", 1_000_000)
+    if attempts is not None:
+        check_count(attempts, "attempts", 1_000)
+    if ack_timeout is not None:
+        check_seconds(ack_timeout, "ack_timeout", DAY_S)
     return Terms(group, max_unacked, ack_timeout, attempts)
 
 
@@ -94,7 +92,7 @@ class Work(Share):
 
     def request(self, frame_bytes: int = 1 << 20) -> Consume:
         terms = self._terms
-        timeout_ms = max(1, round(terms.ack_timeout * 1000))
+        timeout_ms = None if terms.ack_timeout is None else max(1, round(terms.ack_timeout * 1000))
         return Consume(self.id, self.pattern, terms.group, terms.max_unacked, timeout_ms, terms.attempts)
 
     def disconnected(self) -> None:

@@ -262,3 +262,26 @@ async def test_subscribing_on_a_closed_client_is_told_once(url: str, recwarn: py
     await asyncio.to_thread(script)
     gc.collect()
     assert [str(warning.message) for warning in recwarn if "never" in str(warning.message)] == []
+
+
+async def test_what_one_thread_posted_goes_before_its_flush_though_another_was_about_to_move_it(url: str) -> None:
+    def script() -> None:
+        with connect(url) as client, connect(url) as reader:
+            call, called, go_on = client._loop.call, threading.Event(), threading.Event()
+
+            def held_up(step: Callable[[], None]) -> None:
+                called.set()
+                go_on.wait(0.2)
+                call(step)
+
+            client._loop.call = held_up  # type: ignore[method-assign]
+            other = threading.Thread(target=client.publish_nowait, args=("x", 0))
+            other.start()
+            called.wait()
+            client.publish_nowait("t", "first")
+            client.flush()
+            assert [message.data for message in reader.history("t")] == ["first"]
+            go_on.set()
+            other.join()
+
+    await asyncio.to_thread(script)

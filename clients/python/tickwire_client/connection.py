@@ -202,12 +202,20 @@ class Connection:
         while session.welcome is None:
             answer = await link.receive()
             if answer is not None:
-                session.receive(answer)
+                self._take_welcome(answer)
             elif session.goodbye is not None:
                 goodbye = session.goodbye
                 raise Refused(goodbye.code, goodbye.text, {"retry_after_ms": goodbye.retry_after_ms or 0})
             else:
                 raise ConnectionLost(f"{self._addresses.current} said no welcome: {link.why}")
+
+    def _take_welcome(self, answer: bytes) -> None:
+        try:
+            self._session.receive(answer)
+        except WireError as error:
+            if error.code in _FINAL_CODES:
+                raise Refused(error.code, error.text, {}) from None
+            raise ConnectionLost(f"{self._addresses.current} broke the protocol: {error}") from None
 
     # One link, while it is good.
 
@@ -233,16 +241,24 @@ class Connection:
         try:
             while (frame := await link.receive()) is not None:
                 if self._fault is not None:
-                    raise self._fault
+                    return self._broken()
                 if frame is not STIRRED:
                     self._take(frame)
                 if self.brake.wanted:
                     await self.brake.wait()
                     self._heard = self._loop.time()
         except WireError as error:
-            log.error("the broker at %s broke the protocol: %s", self._addresses.current, error)
-            return f"the broker broke the protocol: {error}"
+            self._fault = error
+            return self._broken()
         return link.why if session.goodbye is None else session.goodbye.text
+
+    def _broken(self) -> str:
+        """What the fault says of the connection; raises it where it is none of the broker's."""
+        fault = self._fault
+        if not isinstance(fault, WireError):
+            raise fault or RuntimeError("there is no fault")
+        log.error("the broker at %s broke the protocol: %s", self._addresses.current, fault)
+        return f"the broker broke the protocol: {fault}"
 
     def _take(self, frame: bytes) -> None:
         self._heard = self._loop.time()
@@ -292,7 +308,7 @@ class Connection:
                 self._sending = True
                 self._wanted.clear()
                 if self._fault is not None:
-                    raise self._fault
+                    return self._broken()
                 turn = 0
                 for frame in self._session.frames(loop.time()):
                     await link.send(frame)

@@ -87,8 +87,12 @@ class Socket(ClientWebSocketResponse[Literal[True]]):
             self._reader = self.intake
 
     def settle(self) -> None:
-        """The WebSocket is open: where aiohttp feeds another parser than ours, there is no intake."""
-        if self.intake is not None and getattr(self._connection_protocol, "_payload_parser", None) is not self._parses:
+        """The WebSocket is open: where aiohttp feeds another parser than ours, there is no intake.
+
+        Where it feeds none any more, what came behind the upgrade was wrong or the end: our queue has been told.
+        """
+        fed = getattr(self._connection_protocol, "_payload_parser", self)
+        if self.intake is not None and fed is not None and fed is not self._parses:
             self.intake, self._reader = None, self._queue
 
 

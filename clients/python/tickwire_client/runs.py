@@ -60,10 +60,10 @@ class Runs:
 
     def extend(self, topic: str, payloads: list[bytes], format: int, check: Callable[[str, bytes, int], None]) -> None:
         """Take many messages of one topic, or none where `check` raises."""
+        longest = max(payloads, key=len, default=b"")
+        check(topic, longest, format)
         if not payloads:
             return
-        longest = max(payloads, key=len)
-        check(topic, longest, format)
         run = self._run_of(topic, format)
         run.largest = max(run.largest, len(longest))
         run.payloads += payloads

@@ -111,10 +111,10 @@ class Client(Reading):
                 raise BufferFull(BUFFERED_BYTES)
             self._posts.append((topic, body, format))
             self._posted += len(body) + MESSAGE_BYTES
-            if self._moving:
-                return
-            self._moving = True
-        self._loop.call(self._move_posts)
+            if not self._moving:
+                # Within the lock: who sees that they are being moved may rely on it for what it says next.
+                self._loop.call(self._move_posts)
+                self._moving = True
 
     def _move_posts(self) -> None:
         with self._lock:

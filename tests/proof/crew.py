@@ -122,6 +122,8 @@ class Crew:
             )
 
     async def _end(self, role: Role) -> None:
-        if role.process is not None and role.process.returncode is None:
-            role.process.kill()
-            await role.process.wait()
+        # Out of its role first: who looks for the fallen meanwhile is not to find one that we have killed.
+        process, role.process = role.process, None
+        if process is not None and process.returncode is None:
+            process.kill()
+            await process.wait()

@@ -8,17 +8,20 @@ python := .venv/bin/python
 load_c := $(wildcard bench/load.c bench/load/*.c)
 load_h := $(wildcard bench/*.h bench/load/*.h)
 
-.PHONY: help demo test check chaos simulate bench bench-durable clean runtime dev bench-peers compiler strace redis
+.PHONY: help demo test check chaos simulate bench bench-durable bench-micro compare clean
+.PHONY: runtime dev bench-peers compiler strace redis valgrind
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo     a broker, real prices replayed into it, readers that check them'
 	@echo 'make test     the tests'
-	@echo 'make check    ruff and mypy'
+	@echo 'make check    ruff, mypy, and the instructions of the hot paths'
 	@echo 'make chaos    kill a broker hundreds of times under load, and check that nothing acknowledged is lost'
 	@echo 'make simulate thousands of histories on a disk that loses what was not synced'
 	@echo 'make bench    the broker beside a plain aiohttp broadcaster'
 	@echo 'make bench-durable  the disk beside NATS JetStream and Redis Streams'
+	@echo 'make bench-micro    the hot paths by themselves, timed'
+	@echo 'make compare  their instructions beside those of another commit: make compare BASE=HEAD~1'
 	@echo 'make clean    remove all that these targets made'
 	@echo
 	@echo 'make demo ARGS="--for 10 --readers 1000"   hands options on'
@@ -27,13 +30,14 @@ help:
 demo: runtime
 	@.venv/bin/tickwire demo $(ARGS)
 
-test: dev strace
+test: dev strace bench/build/marks.so
 	@$(python) -m pytest $(ARGS)
 
-check: dev
+check: dev bench/build/marks.so
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
+	@PYTHONPATH=bench $(python) -m micro.compare
 
 chaos: dev strace
 	@cd tests && ../$(python) -m proof.chaos $(ARGS)
@@ -51,7 +55,17 @@ bench/build/load: $(load_c) $(load_h) Makefile | compiler
 	@mkdir -p bench/build
 	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(load_c) -lm
 
-runtime dev bench-peers compiler strace redis:
+bench-micro: dev
+	@$(python) -m pytest bench/micro -o addopts= -q --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,max,rounds $(ARGS)
+
+compare: dev bench/build/marks.so
+	@PYTHONPATH=bench $(python) -m micro.compare $(BASE) $(ARGS)
+
+bench/build/marks.so: bench/micro/marks.c Makefile | compiler valgrind
+	@mkdir -p bench/build
+	gcc -O2 -std=c11 -Wall -Wextra -Werror -shared -fPIC -o $@ bench/micro/marks.c
+
+runtime dev bench-peers compiler strace redis valgrind:
 	@sh .ci/prepare $@
 
 clean:

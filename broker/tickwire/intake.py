@@ -26,6 +26,8 @@ _STIRRED = WSMessage(NOTHING, b"", None)
 class Intake(WebSocketDataQueue):
     """Gives binary frames to `take` while it is `open`, which is when nothing waits; all else is for `receive`."""
 
+    __slots__ = ("open", "take")
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.open = False

@@ -47,6 +47,7 @@ from .publishing import Publishing
 from .trails import Trail
 
 _EARLIEST = ("earliest",)
+_NO_CONSUMERS: frozenset[int] = frozenset()  # shared: one of its own is 216 bytes a connection
 # While a commit is under way nothing is sealed, for several turns of the loop. A publisher with eight batches of 100 KB
 # in flight that was held to one turn's share had three of them in a commit.
 _TURNS_OF_A_COMMIT = 4
@@ -64,7 +65,7 @@ class Session:
         self._engine = engine
         self.superseded = False  # the same publisher has come back over another connection
         self._publishing = Publishing(engine, peer)
-        self._consumers: frozenset[int] = frozenset()  # the ids of its places in consumer groups
+        self._consumers = _NO_CONSUMERS  # the ids of its places in consumer groups
 
     def receive(self, frame: bytes, now: float) -> None:
         """Act on one frame. `now` is the broker's steady clock, in seconds."""

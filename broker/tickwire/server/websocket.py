@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from aiohttp import WSCloseCode, web
+from aiohttp.http import HttpRequestParser
 
 from tickwire.intake import Intake, intake_for
 from tickwire.wire.limits import HELLO_BYTES, SUBPROTOCOL
@@ -51,3 +53,12 @@ class Socket(web.WebSocketResponse[Literal[False]]):
         if made is not None:
             self.intake, parser = made
             self._reader, self._parser, protocol._payload_parser = self.intake, parser, parser
+            _forget_requests(protocol)
+
+
+def _forget_requests(protocol: Any) -> None:
+    """No other request comes over a connection that was upgraded: what waited for it was 1.5 KiB of an idle one."""
+    if type(getattr(protocol, "_messages", None)) is deque and not protocol._messages:
+        protocol._messages = ()
+    if isinstance(getattr(protocol, "_parser", None), HttpRequestParser):
+        protocol._parser = None

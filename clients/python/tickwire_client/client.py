@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from tickwire import __version__
+from tickwire.wire.limits import BYTES
 
 from .addresses import Addresses
 from .batch import MISSING, Batch, encoded
@@ -143,7 +144,10 @@ class Client(Reading):
         certain, and BufferFull while 8 MiB wait to be sent: `await client.flush()` from time to time.
         """
         session = self._session
-        body, format = encoded(data, payload)
+        if type(payload) is bytes and data is MISSING:
+            body, format = payload, BYTES
+        else:
+            body, format = encoded(data, payload)
         if session.outbox.bytes + len(body) > BUFFERED_BYTES:
             raise BufferFull(BUFFERED_BYTES)
         if self._connection.over:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from .checks import too_large_now
 from .errors import OutcomeUnknown, Refused, TickwireError
@@ -58,13 +58,20 @@ class Outbox:
     def in_flight(self) -> int:
         return len(self._in_flight)
 
-    def post(self, topic: str, payload: bytes, format: int) -> None:
-        """Take one message nobody waits for. The benchmark `sdk publish` stands on this."""
+    def post(self, topic: str, payload: bytes, format: int, check: Callable[[str, bytes, int], None]) -> None:
+        """Take one message nobody waits for. The benchmarks `sdk-publishes` and `sdk: post 64` stand on this.
+
+        `check` raises where it must not be sent; of a topic's messages in one frame it sees those that are longer than
+        all before.
+        """
         posts = self._posts
         if posts is None:
-            posts = self._posts = Posts()
+            posts = Posts()
+            posts.add(topic, payload, format, check)
+            self._posts = posts
             self._waiting.append(posts)
-        posts.add(topic, payload, format)
+        else:
+            posts.add(topic, payload, format, check)
         self.bytes += len(payload) + MESSAGE_BYTES
 
     def put(self, publish: Entry | Errand) -> None:

@@ -97,11 +97,15 @@ class Posts:
         self.runs: deque[Run] = deque()
         self.latest: dict[str, Run] = {}  # the run that a topic's next message may join
 
-    def add(self, topic: str, payload: bytes, format: int) -> None:
-        run = self.latest.get(topic)
-        if run is None or run.format != format:
-            run = self.latest[topic] = Run(topic, format)
-            self.runs.append(run)
+    def add(self, topic: str, payload: bytes, format: int, check: Callable[[str, bytes, int], None]) -> None:
+        """Take a message. `check` is as with `Runs.add`."""
+        run = self.latest.get(topic) if type(topic) is str else None
+        if run is None or run.format != format or len(payload) > run.largest:
+            check(topic, payload, format)
+            if run is None or run.format != format:
+                run = self.latest[topic] = Run(topic, format)
+                self.runs.append(run)
+            run.largest = len(payload)
         run.payloads.append(payload)
 
     def take(self, limits: Limits) -> tuple[bytes, int, int]:

@@ -82,8 +82,7 @@ class Session(Conversation):
 
     def post(self, topic: str, payload: bytes, format: int = MSGPACK) -> None:
         """Publish without an acknowledgment. Raises Refused where the broker would refuse it."""
-        self.check(topic, payload, format)
-        self.outbox.post(topic, payload, format)
+        self.outbox.post(topic, payload, format, self.check)
 
     def publish(
         self, topic: str, payload: bytes, done: Callable[[Receipt | TickwireError], None], format: int = MSGPACK

@@ -122,7 +122,7 @@ class Client(Reading):
             self._posted, self._moving = 0, False
         outbox = self._client._session.outbox
         for topic, body, format in posts:
-            outbox.post(topic, body, format)
+            outbox.post(topic, body, format, _checked)
         self._client._connection.send_soon()
 
     def batch(self) -> Batch:
@@ -146,6 +146,10 @@ class Client(Reading):
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _checked(topic: str, payload: bytes, format: int) -> None:
+    """What is moved was checked when it was given."""
 
 
 class Batch(AsyncBatch):

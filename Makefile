@@ -48,7 +48,7 @@ simulate: dev
 bench-durable: bench-peers redis bench/build/load
 	@PYTHONPATH=bench $(python) -m durable $(ARGS)
 
-bench: dev bench/build/load
+bench: dev bench/build/load bench/build/floor-fanout
 	@$(python) bench/compare.py $(ARGS)
 
 bench/build/load: $(load_c) $(load_h) Makefile | compiler
@@ -60,6 +60,10 @@ bench-micro: dev
 
 compare: dev bench/build/marks.so
 	@PYTHONPATH=bench $(python) -m micro.compare $(BASE) $(ARGS)
+
+bench/build/floor-fanout: bench/floor/fanout.c Makefile | compiler
+	@mkdir -p bench/build
+	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ bench/floor/fanout.c
 
 bench/build/marks.so: bench/micro/marks.c Makefile | compiler valgrind
 	@mkdir -p bench/build

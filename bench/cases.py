@@ -15,6 +15,7 @@ from processes import (
     broker,
     finished,
     first_line,
+    floor,
     load,
     started_client,
     started_load,
@@ -41,24 +42,31 @@ Advance = Callable[[str], None]  # called before each run with what it is
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """The same readers and messages in flight at both servers, in turns. The broadcaster has no batches."""
+    """The same readers and messages in flight at each server, in turns. Only Tickwire has batches."""
 
     name: str
     readers: int
     in_flight: int
     batch: int
     goal: float  # times the broadcaster's deliveries per second
+    of_floor: float | None = None  # times the CPU of a delivery that the floor takes, at most
 
     def runs(self, effort: Effort) -> int:
-        return 2 * effort.runs
+        return 3 * effort.runs
 
     def measure(self, effort: Effort, advance: Advance) -> Iterator[Figures]:
-        with broker() as ours, broadcaster() as theirs:
+        with broker() as ours, broadcaster() as theirs, floor() as beneath:
             for _ in range(effort.runs):
                 advance(f"{self.name}: tickwire")
                 mine = self._load(effort, ours, "--batch", self.batch)
                 advance(f"{self.name}: broadcaster")
-                yield {"tickwire": mine, "broadcaster": self._load(effort, theirs, "--mode", "raw")}
+                others = self._load(effort, theirs, "--mode", "raw")
+                advance(f"{self.name}: floor")
+                yield {
+                    "tickwire": mine,
+                    "broadcaster": others,
+                    "floor": self._load(effort, beneath, "--mode", "raw"),
+                }
 
     def _load(self, effort: Effort, server: Server, *options: object) -> Figures:
         size = ("--readers", self.readers, "--in-flight", self.in_flight)
@@ -175,6 +183,7 @@ class StalledReader:
 Case = FanOut | IdleMemory | SdkReads | SdkPublishes | StalledReader
 
 CASES: dict[str, Case] = {
+    "one": FanOut("100 readers, 1 in flight", 100, 1, 1, goal=1, of_floor=1.4),
     "fanout-1": FanOut("100 readers, 256 in flight, 1 message a frame", 100, 256, 1, goal=35),
     "fanout-64": FanOut("100 readers, 256 in flight, 64 messages a frame", 100, 256, 64, goal=130),
     "fanout-1000": FanOut("1,000 readers, 16 in flight, 1 message a frame", 1_000, 16, 1, goal=9),

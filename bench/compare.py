@@ -11,7 +11,7 @@ import click
 import machine
 import report
 from cases import CASES, FULL, QUICK, Effort
-from processes import LOAD, LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
+from processes import FLOOR, LOAD, LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -32,8 +32,11 @@ def main(runs: int | None, seconds: float | None, keys: Sequence[str], quick: bo
     """
     effort = _effort(QUICK if quick else FULL, runs, seconds)
     errors = Console(stderr=True)
-    if not LOAD.exists():
-        raise click.ClickException("the load tool is not built: run `make bench`, or `make bench/build/load`")
+    for built in (LOAD, FLOOR):
+        if not built.exists():
+            raise click.ClickException(
+                f"{built.name} is not built: run `make bench`, or `make bench/build/{built.name}`"
+            )
     if SERVER_CORE == LOAD_CORE:
         errors.print(
             "Only one core: the server and the load take turns on it, so the figures say little.", style="yellow"

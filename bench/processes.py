@@ -18,6 +18,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 LOAD = HERE / "build" / "load"
+FLOOR = HERE / "build" / "floor-fanout"
 STARTING_S, STOPPING_S = 20.0, 10.0
 CONNECTIONS = 30_000  # the broker's cap per address: all readers come from one
 
@@ -58,15 +59,22 @@ def raise_limit_on_files() -> None:
 @contextmanager
 def broker() -> Iterator[Server]:
     """A Tickwire broker with its default settings, but for the cap on connections from one address."""
-    arguments = ["-m", "tickwire.server.cli", "serve", "--port", "0", "--connections-per-ip", str(CONNECTIONS)]
-    with _server("tickwire", arguments) as server:
+    options = ["--port", "0", "--connections-per-ip", str(CONNECTIONS)]
+    with _server("tickwire", [sys.executable, "-m", "tickwire.server.cli", "serve", *options]) as server:
         yield server
 
 
 @contextmanager
 def broadcaster() -> Iterator[Server]:
     """The plain aiohttp broadcaster."""
-    with _server("broadcaster", [str(HERE / "broadcaster.py"), "--port", "0"]) as server:
+    with _server("broadcaster", [sys.executable, str(HERE / "broadcaster.py"), "--port", "0"]) as server:
+        yield server
+
+
+@contextmanager
+def floor() -> Iterator[Server]:
+    """A server in C that does the system calls of a fan-out, and nothing else."""
+    with _server("floor", [str(FLOOR)]) as server:
         yield server
 
 
@@ -114,10 +122,10 @@ def finished(process: subprocess.Popen[str], what: str, timeout: float = 180) ->
 
 
 @contextmanager
-def _server(name: str, arguments: list[str]) -> Iterator[Server]:
+def _server(name: str, command: list[str]) -> Iterator[Server]:
     with tempfile.TemporaryFile() as log:
         with on_core(SERVER_CORE):
-            process = subprocess.Popen([sys.executable, *arguments], stdout=log, stderr=log)
+            process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             yield Server(name, process.pid, _port_of(process, log.fileno(), name))
         finally:

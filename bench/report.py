@@ -94,9 +94,13 @@ def _fan_out(case: FanOut, pairs: list[Figures]) -> Table:
     )
     if cheaper:
         title += f"; {TIMES.spread(cheaper)} the deliveries per CPU second"
+    above = [_cpu(pair["tickwire"]) / _cpu(pair["floor"]) for pair in pairs if _cpu(pair["floor"])]
+    if above:
+        promised = f": {TIMES.goal(case.of_floor, median(above), most=True)}" if case.of_floor else ""
+        title += f"\n{TIMES.spread(above)} the CPU of a delivery that the floor takes{promised}"
     table = _table(title, "", "deliveries/s", "server CPU a delivery", "p99", "core of server, load")
     doubts: list[str] = []
-    for server, unit in (("tickwire", MILLIONS), ("broadcaster", THOUSANDS)):
+    for server, unit in (("tickwire", MILLIONS), ("broadcaster", THOUSANDS), ("floor", MILLIONS)):
         runs = [pair[server] for pair in pairs]
         table.add_row(
             server,

@@ -50,7 +50,7 @@ def test_a_sound_directory_is_told_to_be(tmp_path: Path) -> None:
     ended = tickwire("check-data", str(tmp_path / "data"))
 
     assert (ended.code, ended.err) == (0, "")
-    assert re.fullmatch(r".*/data is sound: 10 messages in \d+ sections? of 1 topic, 0\.0 MB\n", ended.out)
+    assert re.fullmatch(r".*/data is sound: 10 messages in \d+ sections? of 1 topic, 0\.\d kB\n", ended.out)
 
 
 def test_a_flipped_bit_is_found_and_served_as_a_gap(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
+
 from house.fake_disk import FakeDisk
 from tickwire.store.disk import DiskStore, check
 
@@ -19,6 +21,20 @@ def test_a_sound_store_is_counted_and_nothing_in_it_is_changed(tmp_path: Path) -
 
     assert (report.sound, report.topics, report.sections, report.messages) == (True, 2, 20, 40)
     assert (tmp_path / "tickwire.db").read_bytes() == before
+
+
+def test_a_damaged_section_is_not_among_the_sound_ones(tmp_path: Path) -> None:
+    author = Author(DiskStore(tmp_path))
+    for _ in range(10):
+        author.commit(("a", 3))
+    author.store.close()
+    with apsw.Connection(str(tmp_path / "tickwire.db")) as connection:
+        connection.execute("UPDATE sections SET data=zeroblob(length(data)) WHERE id=(SELECT max(id)-4 FROM sections)")
+    connection.close()
+
+    report = check(tmp_path)
+
+    assert (len(report.findings), report.sections, report.messages) == (1, 9, 27)
 
 
 def test_what_a_killed_broker_left_in_the_wal_is_read_and_stays_there() -> None:

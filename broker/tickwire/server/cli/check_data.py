@@ -47,13 +47,13 @@ def check_data(directory: str) -> int:
 def _summary(directory: str, report: Report) -> str:
     messages, sections = _counted(report.messages, "message"), _counted(report.sections, "section")
     read = f"{messages} in {sections} of {_counted(report.topics, 'topic')}"
-    megabytes = f"{report.bytes / 1e6:,.1f} MB"
+    size = f"{report.bytes / 1e6:,.1f} MB" if report.bytes >= 100_000 else f"{report.bytes / 1e3:,.1f} kB"
     if report.sound:
-        return f"{directory} is sound: {read}, {megabytes}"
+        return f"{directory} is sound: {read}, {size}"
     damaged = len({finding.topic for finding in report.findings if finding.topic is not None})
     where = f" in {_counted(damaged, 'topic')}" if damaged else ""
     found = _counted(len(report.findings) + report.left_out, "finding")
-    return f"{directory} is damaged: {found}{where}; sound are {read}, {megabytes}"
+    return f"{directory} is damaged: {found}{where}; sound are {read}, {size}"
 
 
 def _counted(count: int, what: str) -> str:

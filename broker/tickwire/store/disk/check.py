@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What was read, and all that was found wrong."""
+    """What is sound, and all that was found wrong."""
 
     topics: int = 0
     sections: int = 0
@@ -159,8 +159,8 @@ class _Sections:
             return  # damaged once, and left behind by retention
         self._hole(topic, self._next[topic_id], section.first)
         self._next[topic_id] = section.end
-        report.sections += 1
         if sound:
+            report.sections += 1
             report.messages += section.end - section.first
             report.bytes += len(section.data)
         else:

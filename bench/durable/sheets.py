@@ -78,7 +78,7 @@ def _publishing(case: Case, rounds: list[Figures]) -> Sheet:
 def _compared(ratio: Ratio) -> Goal:
     text = f"{TIMES.spread(ratio.reached)} the messages a second of {ratio.other}"
     if ratio.promised is None:
-        return Goal(f"{text} ({ratio.aside})" if ratio.aside else text)
+        return Goal(text)
     return Goal(f"{text}, promised {'over' if ratio.over else 'at least'} {TIMES.show(ratio.promised)}", ratio.met)
 
 

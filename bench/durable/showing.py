@@ -31,10 +31,9 @@ _NOT = """\
 - **Not the others' defaults.** Out of the box JetStream syncs every two minutes and Redis every second, and both are
   then many times as fast, with that much to lose. `sync_interval: always` and `appendfsync always` promise what
   `tickwire serve --data` does: what is acknowledged survives a power cut.
-- **Not the same for a publisher that waits.** One that sends a batch only when the last is acknowledged is bound by the
-  way of its acknowledgment: event loop, commit thread, disk and back, each of which wakes a core, and a virtual machine
-  is slow to wake. It is less than four times as fast as the better of both here, and its line says so. With batches in
-  flight the same publisher is many times as fast, since they share commits.
+- **Not what was promised, where it says MISSED.** A lone publisher that waits is bound by the way of its
+  acknowledgment: event loop, commit thread, disk and back, each of which wakes a core, and a virtual machine is slow to
+  wake. With batches in flight the same publisher is many times as fast, since they share commits.
 - **Not for messages that do not pack.** The payloads are real prices as JSON, which LZ4 makes three to five times
   smaller on Tickwire's disk. Only the last case has random bytes, which take all of their size, twice.
 - **Flushes** are what the disk counted (`/proc/diskstats`), of all programs on it. An fdatasync is one where only data

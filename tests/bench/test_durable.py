@@ -102,10 +102,7 @@ def test_a_page_shows_every_case_and_names_what_was_missed() -> None:
     text = page(results, sheets(results), "make bench-durable")
 
     assert all(f"## {case.title}\n" in text for case in CASES)
-    waiting = [case for case in CASES if case.batched and case.publishers == case.in_flight == 1]
-    promised = [case for case in CASES if case.batched and not case.noise and case not in waiting]
-    assert text.count("promised at least 4x: MISSED") == len(promised) == 4
-    assert text.count("the better of both (the 4x of batches is for a publisher with several") == len(waiting) == 2
+    assert text.count("promised at least 4x: MISSED") == sum(case.batched and not case.noise for case in CASES)
     assert "0.792x (0.792 to 0.792) the messages a second of Redis, promised at least 0.8x: MISSED" in text
     assert "- redis-server: 7.0.15" in text
 

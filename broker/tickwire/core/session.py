@@ -92,8 +92,6 @@ class Session:
         """Whether to read no more of this peer until the next flush."""
         engine, pending = self._engine, self.peer.pending
         limits = engine.limits
-        if pending <= limits.pending_peer_bytes and engine.pending_bytes <= limits.pending_bytes:
-            return False
         allowed = limits.pending_peer_bytes * (_TURNS_OF_A_COMMIT if engine.committing else 1)
         return pending > allowed or (pending > 0 and engine.pending_bytes > limits.pending_bytes)
 

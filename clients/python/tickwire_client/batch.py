@@ -26,6 +26,8 @@ MISSING = Missing()
 
 def encoded(data: object, payload: bytes | None) -> tuple[bytes, int]:
     """The bytes to publish and their format. Raises TypeError where there is not exactly one of the two."""
+    if type(payload) is bytes and data is MISSING:
+        return payload, BYTES
     if payload is None:
         if data is MISSING:
             raise TypeError("what is to be published? give data, or payload= with bytes")
@@ -80,10 +82,7 @@ class Batch:
         """Add a message. Raises Refused where the broker takes no such topic, or no payload as large."""
         if self._sent:
             raise _published_already()
-        if type(payload) is bytes and data is MISSING:
-            body, format = payload, BYTES
-        else:
-            body, format = encoded(data, payload)
+        body, format = encoded(data, payload)
         self._messages.add(topic, body, format, self._check)
 
     def extend(

@@ -15,7 +15,7 @@ from .errors import Refused
 from .limits import Limits
 from .runs import MESSAGE_BYTES, RUN_BYTES, Run, Runs
 
-DAY_S = 86_400
+_DAY_S = 86_400
 
 
 def check_topic(topic: str) -> None:
@@ -94,10 +94,10 @@ def check_count(value: object, name: str, most: int) -> None:
         raise ValueError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}")
 
 
-def check_seconds(value: object, name: str, most: int) -> None:
+def check_seconds(value: object, name: str) -> None:
     """Raise ValueError unless it is a time that one can wait."""
-    if type(value) not in (int, float) or not 0.001 <= value <= most:  # type: ignore[operator]
-        raise ValueError(f"{name} must be seconds, from 0.001 to {most:,}, not {value!r}")
+    if type(value) not in (int, float) or not 0.001 <= value <= _DAY_S:  # type: ignore[operator]
+        raise ValueError(f"{name} must be seconds, from 0.001 to {_DAY_S:,} (a day), not {value!r}")
 
 
 def check_callback(value: object, name: str) -> None:

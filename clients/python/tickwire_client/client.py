@@ -11,11 +11,10 @@ from functools import partial
 from typing import TypeVar
 
 from tickwire import __version__
-from tickwire.wire.limits import BYTES
 
 from .addresses import Addresses
 from .batch import MISSING, Batch, encoded
-from .checks import DAY_S, check_callback, check_name, check_seconds
+from .checks import check_callback, check_name, check_seconds
 from .connection import Connection, OnState
 from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
@@ -63,22 +62,18 @@ def connect(
     software = f"tickwire-python/{__version__}" if name is None else f"{name} tickwire-python/{__version__}"
     if publisher is not None:
         check_name(publisher, "publisher")
-    check_seconds(timeout, "timeout", DAY_S)
+    check_seconds(timeout, "timeout")
     check_callback(on_state, "on_state")
     check_callback(on_refused, "on_refused")
 
     async def open() -> Client:
         identity = publisher or secrets.token_hex(8), time.time_ns() // 1000
-        client = Client(
-            Session(token=token, software=software, max_bytes=BUFFERED_BYTES, identity=identity),
-            Addresses(url),
-            compress=compress,
-            timeout=timeout,
-            reconnect=reconnect,
-            on_state=on_state,
-            on_refused=on_refused,
+        session = Session(token=token, software=software, max_bytes=BUFFERED_BYTES, identity=identity)
+        connection = Connection(
+            session, Addresses(url), compress=compress, timeout=timeout, reconnect=reconnect, on_state=on_state
         )
-        await client._connection.start()
+        client = Client(session, connection, timeout, on_refused)
+        await connection.start()
         return client
 
     return Opening("connect()", open, "client")
@@ -90,18 +85,11 @@ class Client(Reading):
     def __init__(
         self,
         session: Session,
-        addresses: Addresses,
-        *,
-        compress: bool,
+        connection: Connection,
         timeout: float,
-        reconnect: bool,
-        on_state: OnState | None,
         on_refused: Callable[[Refused], None] | None,
     ) -> None:
-        self._session = session
-        self._connection = Connection(
-            session, addresses, compress=compress, timeout=timeout, reconnect=reconnect, on_state=on_state
-        )
+        self._session, self._connection = session, connection
         self._deadlines = Deadlines(timeout, session.outbox.abandon)
         self._timeout = timeout
         self._on_refused = on_refused
@@ -144,10 +132,7 @@ class Client(Reading):
         certain, and BufferFull while 8 MiB wait to be sent: `await client.flush()` from time to time.
         """
         session = self._session
-        if type(payload) is bytes and data is MISSING:
-            body, format = payload, BYTES
-        else:
-            body, format = encoded(data, payload)
+        body, format = encoded(data, payload)
         if session.outbox.bytes + len(body) > BUFFERED_BYTES:
             raise BufferFull(BUFFERED_BYTES)
         if self._connection.over:

@@ -110,7 +110,7 @@ class Connection:
         with contextlib.suppress(TimeoutError, ConnectionLost):
             async with asyncio.timeout(_LEAVING_TIMEOUT):
                 self._session.bye(text)
-                for frame in self._session.frames(asyncio.get_running_loop().time()):
+                for frame in self._session.frames(self._loop.time()):
                     await link.send(frame)
                 await link.close()
 
@@ -125,16 +125,15 @@ class Connection:
     # One link after another.
 
     async def _run(self, link: Link) -> None:
-        loop = asyncio.get_running_loop()
         try:
             while True:
-                began = loop.time()
+                began = self._loop.time()
                 why = await self._serve(link)
                 goodbye = self._session.goodbye
                 self._session.closed()
                 if self._leaving:
                     return
-                self._backoff.connected(loop.time() - began)
+                self._backoff.connected(self._loop.time() - began)
                 if not self._reconnect:
                     raise ConnectionLost(f"the client was connected to {self._addresses.current}: {why}")
                 if goodbye is not None:
@@ -236,7 +235,6 @@ class Connection:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _receive(self, link: Link) -> str:
-        session = self._session
         link.listen(partial(self._take_at_once, link))
         try:
             while (frame := await link.receive()) is not None:
@@ -250,7 +248,8 @@ class Connection:
         except WireError as error:
             self._fault = error
             return self._broken()
-        return link.why if session.goodbye is None else session.goodbye.text
+        goodbye = self._session.goodbye
+        return link.why if goodbye is None else goodbye.text
 
     def _broken(self) -> str:
         """What the fault says of the connection; raises it where it is none of the broker's."""
@@ -300,7 +299,6 @@ class Connection:
             link.write(frames)
 
     async def _send(self, link: Link) -> str:
-        loop = self._loop
         try:
             while True:
                 self._sending = False
@@ -310,7 +308,7 @@ class Connection:
                 if self._fault is not None:
                     return self._broken()
                 turn = 0
-                for frame in self._session.frames(loop.time()):
+                for frame in self._session.frames(self._loop.time()):
                     await link.send(frame)
                     turn += len(frame)
                     if turn >= _TURN_BYTES:
@@ -323,7 +321,7 @@ class Connection:
 
     async def _keep(self, link: Link) -> str:
         """Beat, whether the application reads or not; and watch that the broker does too, while it can be heard."""
-        limits, loop = self._session.limits, asyncio.get_running_loop()
+        limits, loop = self._session.limits, self._loop
         every, deadline = limits.beat_ms / 1000, limits.deadline_ms / 1000
         next_beat = loop.time() + every
         while True:

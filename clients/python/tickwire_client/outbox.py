@@ -67,11 +67,10 @@ class Outbox:
         posts = self._posts
         if posts is None:
             posts = Posts()
-            posts.add(topic, payload, format, check)
+        posts.add(topic, payload, format, check)
+        if posts is not self._posts:
             self._posts = posts
             self._waiting.append(posts)
-        else:
-            posts.add(topic, payload, format, check)
         self.bytes += len(payload) + MESSAGE_BYTES
 
     def put(self, publish: Entry | Errand) -> None:

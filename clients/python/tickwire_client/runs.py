@@ -35,46 +35,64 @@ class Run:
         return [self.topic, payloads] if self.format == MSGPACK else [self.topic, payloads, {"format": self.format}]
 
 
-class Runs:
-    """The messages of one frame, in the order in which they were given and in runs. `len` counts messages."""
+Check = Callable[[str, bytes, int], None]
 
-    __slots__ = ("_latest", "_order", "runs")
+
+class Joining:
+    """Messages join the latest run of their topic. `check` raises where one must not be sent.
+
+    Where it does not, it need not see shorter ones: `add` looks for the run by itself, and asks here only where there
+    is none yet, or none with a payload as long.
+    """
+
+    __slots__ = ("latest", "runs")
+
+    runs: list[Run] | deque[Run]
 
     def __init__(self) -> None:
-        self.runs: list[Run] = []
-        self._latest: dict[str, Run] = {}  # the run that a topic's next message joins
+        self.latest: dict[str, Run] = {}  # the run that a topic's next message may join
+
+    def _checked_run(self, topic: str, longest: bytes, format: int, check: Check) -> Run:
+        check(topic, longest, format)
+        run = self.latest.get(topic)
+        if run is None or run.format != format:
+            run = self.latest[topic] = Run(topic, format)
+            self.runs.append(run)
+        run.largest = max(run.largest, len(longest))
+        return run
+
+
+class Runs(Joining):
+    """The messages of one frame, in the order in which they were given and in runs. `len` counts messages."""
+
+    __slots__ = ("_order",)
+
+    runs: list[Run]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runs = []
         self._order: list[Run] = []  # of each message
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def add(self, topic: str, payload: bytes, format: int, check: Callable[[str, bytes, int], None]) -> None:
-        """Take a message. `check` raises where it must not be sent; where it does not, it need not see shorter ones."""
-        run = self._latest.get(topic) if type(topic) is str else None
+    def add(self, topic: str, payload: bytes, format: int, check: Check) -> None:
+        """Take a message."""
+        run = self.latest.get(topic) if type(topic) is str else None
         if run is None or run.format != format or len(payload) > run.largest:
-            check(topic, payload, format)
-            run = self._run_of(topic, format)
-            run.largest = max(run.largest, len(payload))
+            run = self._checked_run(topic, payload, format, check)
         run.payloads.append(payload)
         self._order.append(run)
 
-    def extend(self, topic: str, payloads: list[bytes], format: int, check: Callable[[str, bytes, int], None]) -> None:
+    def extend(self, topic: str, payloads: list[bytes], format: int, check: Check) -> None:
         """Take many messages of one topic, or none where `check` raises."""
-        longest = max(payloads, key=len, default=b"")
-        check(topic, longest, format)
         if not payloads:
+            check(topic, b"", format)
             return
-        run = self._run_of(topic, format)
-        run.largest = max(run.largest, len(longest))
+        run = self._checked_run(topic, max(payloads, key=len), format, check)
         run.payloads += payloads
         self._order += [run] * len(payloads)
-
-    def _run_of(self, topic: str, format: int) -> Run:
-        run = self._latest.get(topic)
-        if run is None or run.format != format:
-            run = self._latest[topic] = Run(topic, format)
-            self.runs.append(run)
-        return run
 
     def elements(self) -> list[list[Any]]:
         return [run.elements(run.payloads) for run in self.runs]
@@ -88,24 +106,22 @@ class Runs:
         return [Receipt(run.topic, epoch, next(following[id(run)])) for run in self._order]
 
 
-class Posts:
+class Posts(Joining):
     """What `publish_nowait` was given. It may be split anywhere; each topic's messages keep their order."""
 
-    __slots__ = ("latest", "runs")
+    __slots__ = ()
+
+    runs: deque[Run]
 
     def __init__(self) -> None:
-        self.runs: deque[Run] = deque()
-        self.latest: dict[str, Run] = {}  # the run that a topic's next message may join
+        super().__init__()
+        self.runs = deque()
 
-    def add(self, topic: str, payload: bytes, format: int, check: Callable[[str, bytes, int], None]) -> None:
-        """Take a message. `check` is as with `Runs.add`."""
+    def add(self, topic: str, payload: bytes, format: int, check: Check) -> None:
+        """Take a message."""
         run = self.latest.get(topic) if type(topic) is str else None
         if run is None or run.format != format or len(payload) > run.largest:
-            check(topic, payload, format)
-            if run is None or run.format != format:
-                run = self.latest[topic] = Run(topic, format)
-                self.runs.append(run)
-            run.largest = len(payload)
+            run = self._checked_run(topic, payload, format, check)
         run.payloads.append(payload)
 
     def take(self, limits: Limits) -> tuple[bytes, int, int]:

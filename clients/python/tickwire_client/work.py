@@ -11,7 +11,7 @@ from tickwire.wire.encode import encode
 from tickwire.wire.messages import Consume, Consumed, Returned, Subscribe, Subscribed
 
 from .buffer import Buffer
-from .checks import DAY_S, check_count, check_name, check_seconds
+from .checks import check_count, check_name, check_seconds
 from .errors import TickwireError
 from .messages import Gap, Message, Section
 from .ranges import Ranges
@@ -69,7 +69,7 @@ def terms_of(group: str, max_unacked: int, ack_timeout: float | None, attempts: 
     if attempts is not None:
         check_count(attempts, "attempts", 1_000)
     if ack_timeout is not None:
-        check_seconds(ack_timeout, "ack_timeout", DAY_S)
+        check_seconds(ack_timeout, "ack_timeout")
     return Terms(group, max_unacked, ack_timeout, attempts)
 
 

@@ -45,7 +45,7 @@ chaos: dev strace
 simulate: dev
 	@cd tests && ../$(python) -m simulation $(ARGS)
 
-bench-durable: bench-peers redis bench/build/load
+bench-durable: bench-peers redis bench/build/load bench/build/floor-durable
 	@PYTHONPATH=bench $(python) -m durable $(ARGS)
 
 bench: dev bench/build/load bench/build/floor-fanout
@@ -61,9 +61,9 @@ bench-micro: dev
 compare: dev bench/build/marks.so
 	@PYTHONPATH=bench $(python) -m micro.compare $(BASE) $(ARGS)
 
-bench/build/floor-fanout: bench/floor/fanout.c Makefile | compiler
+bench/build/floor-%: bench/floor/%.c bench/floor/websocket.c bench/floor/websocket.h Makefile | compiler
 	@mkdir -p bench/build
-	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ bench/floor/fanout.c
+	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
 
 bench/build/marks.so: bench/micro/marks.c Makefile | compiler valgrind
 	@mkdir -p bench/build

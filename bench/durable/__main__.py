@@ -114,8 +114,9 @@ def _effort(effort: Effort, rounds: int | None, seconds: float | None) -> Effort
 def _check_machine(parts: Sequence[str]) -> None:
     if "publishing" in parts and (missing := servers.missing()):
         raise click.ClickException(f"missing: {', '.join(missing)}; run `make bench-durable`, which installs them")
-    if "catch-up" in parts and not LOAD.exists():
-        raise click.ClickException("the load tool is not built: run `make bench-durable`, or `make bench/build/load`")
+    for part, tool in (("catch-up", LOAD), ("publishing", servers.FLOOR)):
+        if part in parts and not tool.exists():
+            raise click.ClickException(f"{tool.name} is not built: run `make bench-durable`, which builds it")
 
 
 @contextmanager

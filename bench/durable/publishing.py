@@ -1,4 +1,4 @@
-"""Acknowledged publishing, in turns: the same publishers at each server, and the disk alone beside them."""
+"""Acknowledged publishing, in turns: the same publishers at each server, at the floor, and the disk alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from processes import Figures, RunFailed, finished, started_client
 
-from durable import floor, servers
+from durable import disk, servers
 from durable.publisher import Asked
 from durable.senders import (
     prepare_jetstream,
@@ -34,7 +34,7 @@ class Effort:
 
 
 def measure(case: Case, effort: Effort, directory: Path, advance: Advance) -> Iterator[Figures]:
-    """Give the figures of each round: one turn of each server, then the disk alone.
+    """Give the figures of each round: one turn of each server and of the floor, then the disk alone.
 
     Raises RunFailed where a server does not have what it acknowledged, all of it and nothing else.
     """
@@ -42,7 +42,7 @@ def measure(case: Case, effort: Effort, directory: Path, advance: Advance) -> It
         started = {name: stack.enter_context(start(directory / name)) for name, start in _SERVERS.items()}
         asyncio.run(prepare_jetstream(started["jetstream"].port))
         acknowledged = dict.fromkeys(started, 0)
-        quiet = floor.Quiet(directory)
+        quiet = disk.Quiet(directory)
         for _ in range(effort.rounds):
             turns: Figures = {}
             for turn in case.turns:
@@ -53,11 +53,11 @@ def measure(case: Case, effort: Effort, directory: Path, advance: Advance) -> It
                 acknowledged[server.name] += turns[turn]["acknowledged"]
             advance(f"{case.key}: the disk alone")
             quiet.wait()
-            turns["floor"] = floor.measure(directory, effort.seconds / 2)
+            turns["disk"] = disk.measure(directory, effort.seconds / 2)
             yield turns
         advance(f"{case.key}: counting what is stored")
-        for name, server in started.items():
-            _check(name, acknowledged[name], asyncio.run(_STORED[name](server.port)))
+        for name, stored in _STORED.items():
+            _check(name, acknowledged[name], asyncio.run(stored(started[name].port)))
 
 
 def turns_of(case: Case, effort: Effort) -> int:
@@ -92,5 +92,6 @@ _SERVERS: dict[str, Callable[[Path], AbstractContextManager[servers.Started]]] =
     "tickwire": servers.tickwire,
     "jetstream": servers.jetstream,
     "redis": servers.redis,
+    "floor": servers.floor,
 }
 _STORED = {"tickwire": stored_in_tickwire, "jetstream": stored_in_jetstream, "redis": stored_in_redis}

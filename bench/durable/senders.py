@@ -115,6 +115,7 @@ SENDERS: dict[str, Open] = {
     "jetstream": JetStream.open,
     "jetstream-atomic": JetStreamAtomic.open,
     "redis": RedisStreams.open,
+    "floor": Tickwire.open,
 }
 ONE_AT_A_TIME = {"redis"}  # on a connection of its client: several in flight need as many
 

@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from processes import SERVER_CORE, STARTING_S, RunFailed, Server, last_line, on_core, stop
+from processes import HERE, SERVER_CORE, STARTING_S, RunFailed, Server, last_line, on_core, stop
+
+from tickwire.core.limits import Limits
+from tickwire.wire.encode import encode
+from tickwire.wire.limits import VERSION
+from tickwire.wire.messages import Welcome
+
+FLOOR = HERE / "build" / "floor-durable"
 
 _TICKWIRE, _NATS, _REDIS = r"listening on ws://\S+:(\d+)/ws", r"Server is ready", r"Ready to accept connections"
 
@@ -62,6 +69,16 @@ def redis(directory: Path) -> Iterator[Started]:
     settings |= {"save": "", "auto-aof-rewrite-percentage": 0, "daemonize": "no"}
     command = [_redis_server(), *(part for key, value in settings.items() for part in (f"--{key}", str(value)))]
     with _started("redis", directory, command, _REDIS, port) as server:
+        yield server
+
+
+@contextmanager
+def floor(directory: Path) -> Iterator[Started]:
+    """A server in C that syncs what came to a file before it answers, and does nothing else."""
+    directory.mkdir(parents=True, exist_ok=True)
+    welcome = Welcome(VERSION, 1, 1, Limits().for_welcome(), {"ack": "disk", "server": "floor"})
+    command = [str(FLOOR), str(directory / "frames"), encode(welcome).hex()]
+    with _started("floor", directory, command, _TICKWIRE) as server:
         yield server
 
 

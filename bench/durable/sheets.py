@@ -18,9 +18,10 @@ NAMES = {
     "jetstream": "JetStream, a message each",
     "jetstream-atomic": "JetStream, atomic batch",
     "redis": "Redis Streams",
+    "floor": "the floor: a server in C, our SDK",
 }
 DISTURBED = 0.2  # of a core: interrupts and the kernel's own work for the disk are a part of it
-FLOORS = {"appended": "the disk: a page at the end", "written_over": "the disk: a page written over"}
+DISK = {"appended": "the disk: a page at the end", "written_over": "the disk: a page written over"}
 
 
 @dataclass(slots=True)
@@ -64,8 +65,8 @@ def _publishing(case: Case, rounds: list[Figures]) -> Sheet:
         rates, flushed = _of(runs, "messages_per_s"), [run["flushes_per_s"] for run in runs]
         waits = [MS.spread(_of(runs, name)) for name in ("ack_p50_ms", "ack_p99_ms")]
         sheet.rows.append([NAMES[turn], RATE.spread(rates), *waits, *_flushes(rates, flushed), _cores(runs)])
-    for name, title in FLOORS.items():
-        runs = [each["floor"][name] for each in rounds]
+    for name, title in DISK.items():
+        runs = [each["disk"][name] for each in rounds]
         pages, flushed = _of(runs, "pages_per_s"), [run["flushes_per_s"] for run in runs]
         sheet.rows.append([title, RATE.spread(pages), "", "", *_flushes(pages, flushed), ""])
     sheet.goals += [_compared(ratio) for ratio in ratios(case, rounds)]
@@ -76,7 +77,7 @@ def _publishing(case: Case, rounds: list[Figures]) -> Sheet:
 
 
 def _compared(ratio: Ratio) -> Goal:
-    text = f"{TIMES.spread(ratio.reached)} the messages a second of {ratio.other}"
+    text = f"{ratio.of}{TIMES.spread(ratio.reached)} the messages a second of {ratio.other}"
     if ratio.promised is None:
         return Goal(text)
     return Goal(f"{text}, promised {'over' if ratio.over else 'at least'} {TIMES.show(ratio.promised)}", ratio.met)

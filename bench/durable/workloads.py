@@ -10,10 +10,11 @@ from processes import Figures
 
 BATCH = 100  # messages
 PUBLISHERS = 16  # at most
-SINGLE = ("tickwire", "jetstream", "redis")
+SINGLE = ("tickwire", "jetstream", "redis", "floor")
 IN_FLIGHT = 16  # batches of a lone publisher that does not wait for each: as many as sixteen that do
-BATCHED = ("tickwire", "jetstream", "jetstream-atomic", "redis")
+BATCHED = ("tickwire", "jetstream", "jetstream-atomic", "redis", "floor")
 OTHERS = {"jetstream": ("jetstream", "jetstream-atomic"), "redis": ("redis",)}
+BOTH, BETTER = (*OTHERS["jetstream"], *OTHERS["redis"]), "the better of both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,13 @@ CASES = [
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Tickwire's messages a second by another's, and what was promised of that, if anything."""
+    """Messages a second by those of another, and what was promised of that, if anything."""
 
     other: str
     reached: list[float]  # one for each round: machines change within minutes, so only neighbours compare
     promised: float | None = None
     over: bool = False  # more than promised, not at least
+    of: str = ""  # whose they are, where not Tickwire's
 
     @property
     def met(self) -> bool:
@@ -72,19 +74,21 @@ class Ratio:
 
 def ratios(case: Case, rounds: list[Figures]) -> list[Ratio]:
     """All that can be compared in the case."""
-    jetstream, redis = (_ratios(rounds, *OTHERS[name]) for name in ("jetstream", "redis"))
+    jetstream, redis = (_ratios(rounds, "tickwire", *OTHERS[name]) for name in ("jetstream", "redis"))
+    floor = Ratio("the floor", _ratios(rounds, "tickwire", "floor"))
     if case.batched:
-        better = _ratios(rounds, *OTHERS["jetstream"], *OTHERS["redis"])
+        better = _ratios(rounds, "tickwire", *BOTH)
         promised = None if case.noise else 4
-        return [Ratio("JetStream", jetstream), Ratio("Redis", redis), Ratio("the better of both", better, promised)]
+        compared = [Ratio("JetStream", jetstream), Ratio("Redis", redis), Ratio(BETTER, better, promised)]
+        return [*compared, floor, Ratio(BETTER, _ratios(rounds, "floor", *BOTH), of="the floor itself has ")]
     if case.publishers == 1:
-        return [Ratio("JetStream", jetstream), Ratio("Redis", redis)]
-    return [Ratio("JetStream", jetstream, 1, over=True), Ratio("Redis", redis, 0.8)]
+        return [Ratio("JetStream", jetstream), Ratio("Redis", redis), floor]
+    return [Ratio("JetStream", jetstream, 1, over=True), Ratio("Redis", redis, 0.8), floor]
 
 
-def _ratios(rounds: list[Figures], *others: str) -> list[float]:
-    """Tickwire's messages a second by those of the best of the others that took a turn."""
+def _ratios(rounds: list[Figures], one: str, *others: str) -> list[float]:
+    """The messages a second of one by those of the best of the others that took a turn."""
     return [
-        turns["tickwire"]["messages_per_s"] / max(turns[each]["messages_per_s"] for each in others if each in turns)
+        turns[one]["messages_per_s"] / max(turns[each]["messages_per_s"] for each in others if each in turns)
         for turns in rounds
     ]

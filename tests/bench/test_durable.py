@@ -13,7 +13,7 @@ import pytest
 BENCH = Path(__file__).parents[2] / "bench"
 sys.path.append(str(BENCH))
 
-from durable import floor, history, meters, payloads, publisher  # noqa: E402
+from durable import disk, history, meters, payloads, publisher  # noqa: E402
 from durable.sheets import sheets  # noqa: E402
 from durable.showing import page  # noqa: E402
 from durable.workloads import BATCH, CASES, Case, ratios  # noqa: E402
@@ -28,14 +28,15 @@ def test_a_ratio_is_of_the_better_of_the_others_in_the_same_round() -> None:
         turns(tickwire=800, jetstream=200, atomic=100, redis=50),
     ]
 
-    jetstream, redis, better = ratios(BATCHES, rounds)
+    jetstream, redis, better, floor, itself = ratios(BATCHES, rounds)
 
     assert (jetstream.reached, redis.reached) == ([4, 9, 4], [8, 3, 16])
     assert (better.reached, better.met) == ([4, 3, 4], True)
+    assert (floor.reached, itself.reached) == ([0.4, 0.9, 0.8], [10, 10 / 3, 5])
 
 
 def test_a_promise_to_be_ahead_is_not_kept_by_being_level() -> None:
-    jetstream, redis = ratios(SINGLES, [turns(tickwire=80, jetstream=80, redis=100)])
+    jetstream, redis, _ = ratios(SINGLES, [turns(tickwire=80, jetstream=80, redis=100)])
 
     assert (jetstream.met, redis.met) == (False, True)
 
@@ -59,7 +60,7 @@ def test_a_send_counts_with_the_part_of_it_that_is_within_the_window() -> None:
 
 
 def test_the_disk_alone_is_measured_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    figures = floor.measure(tmp_path, 0.1)
+    figures = disk.measure(tmp_path, 0.1)
 
     assert all(figures[name]["pages_per_s"] > 1 for name in ("appended", "written_over"))
     assert list(tmp_path.iterdir()) == []
@@ -114,14 +115,16 @@ def test_options_that_mean_nothing_are_refused_with_a_sentence() -> None:
     assert "'lunch' is not one of 'publishing', 'catch-up', 'restart'" in ended.stderr
 
 
-def turns(tickwire: float, jetstream: float, redis: float, atomic: float | None = None) -> dict[str, Any]:
+def turns(
+    tickwire: float, jetstream: float, redis: float, atomic: float | None = None, floor: float = 1_000
+) -> dict[str, Any]:
     """A round with those messages a second."""
-    rates = {"tickwire": tickwire, "jetstream": jetstream, "jetstream-atomic": atomic, "redis": redis}
+    rates = {"tickwire": tickwire, "jetstream": jetstream, "jetstream-atomic": atomic, "redis": redis, "floor": floor}
     page = {"pages_per_s": 5_000.0, "flushes_per_s": 5_000.0}
     other = {"ack_p50_ms": 0.5, "ack_p99_ms": 2.0, "flushes_per_s": 50.0}
     other |= {"server_cpu_share": 0.9, "own_cpu_share": 0.5, "others_cpu_share": 0.1}
     served = {name: {"messages_per_s": float(rate), **other} for name, rate in rates.items() if rate is not None}
-    return {**served, "floor": {"appended": page, "written_over": page}}
+    return {**served, "disk": {"appended": page, "written_over": page}}
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ _LOOKS = 100  # pages in a look
 
 def measure(directory: Path, seconds: float) -> Figures:
     """Pages a second: at the end of a file that grows, and over pages that the file has already."""
-    with on_core(SERVER_CORE), _file(directory / "floor") as file:
+    with on_core(SERVER_CORE), _file(directory / "pages") as file:
         grown = _pages(file, directory, seconds / 2, 1 << 62)
         os.pwrite(file, bytes(PREPARED), 0)
         os.fsync(file)

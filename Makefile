@@ -5,8 +5,8 @@ PYTHON ?= python3
 export PYTHON
 
 python := .venv/bin/python
-load_c := $(wildcard bench/load.c bench/load/*.c)
-load_h := $(wildcard bench/*.h bench/load/*.h)
+load_c := $(wildcard bench/load.c bench/load/*.c bench/load/dialects/*.c)
+load_h := $(wildcard bench/load/*.h)
 
 .PHONY: help demo test check chaos simulate bench bench-durable bench-micro compare clean
 .PHONY: runtime dev bench-peers compiler strace redis valgrind
@@ -53,7 +53,7 @@ bench: dev bench/build/load bench/build/floor-fanout
 
 bench/build/load: $(load_c) $(load_h) Makefile | compiler
 	@mkdir -p bench/build
-	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(load_c) -lm
+	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(load_c) -lz
 
 bench-micro: dev
 	@$(python) -m pytest bench/micro -o addopts= -q --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,max,rounds $(ARGS)

@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <string.h>
 
+#define OPEN_NS 10000000000ull  /* how long nothing may happen while connections open */
+#define AT_ONCE 16              /* connections that open */
 #define DRAIN_NS 10000000000u   /* how long readers may take to get what is on its way */
 #define RESUME_NS 1000000000u   /* how long a reader that was slow must go on live */
 #define SAMPLE_NS 100000000u    /* between looks at the server's memory */
 #define EVENTS 256
 
-static connection **readers, **publishers, *creditor;
+static connection **readers, **publishers;
 static int epoll_fd;
 static measurement live, stalled;
 
@@ -30,20 +32,45 @@ static void turn(int timeout_ms) {
     int count = epoll_wait(epoll_fd, events, EVENTS, timeout_ms);
     for (int i = 0; i < count; i++) {
         connection *c = events[i].data.ptr;
-        uint64_t returned = now.returned;
+        if (c->stage != OPEN) {
+            go_on_opening(c);
+            continue;
+        }
+        uint64_t returned = now.returned, had = now.had;
         if (events[i].events & EPOLLOUT) flush_output(c);
         if (events[i].events & (EPOLLHUP | EPOLLERR) || (c->reading && events[i].events & EPOLLIN)) receive(c);
-        if (now.returned != returned) publish();
+        if (now.returned != returned || (asked.each && now.had != had)) publish();
     }
     publish();
 }
 
-static connection **open_all(role role, int count) {
+static int count_open(connection **all, int count) {
+    int open = 0;
+    for (int i = 0; i < count; i++) open += all[i]->stage == OPEN;
+    return open;
+}
+
+/* Waits until all of them are open. */
+static void wait_for(connection **all, int count) {
+    uint64_t heard = clock_ns();
+    for (int open = 0, before = 0; (open = count_open(all, count)) < count; before = open) {
+        if (open > before) heard = clock_ns();
+        if (clock_ns() > heard + OPEN_NS)
+            for (int i = 0; i < count; i++)
+                if (all[i]->stage != OPEN)
+                    fail("the server did not answer %s within %llu s of opening", who(all[i]), OPEN_NS / 1000000000u);
+        turn(20);
+    }
+}
+
+/* So many at once that none of them waits for the other's way, and so few that no backlog is full. */
+static connection **open_all(role role, int count, int at_once) {
     connection **all = calloc((size_t)count + 1, sizeof *all);
     if (!all) fail("out of memory");
-    for (int i = 0; i < count; i++) {
-        all[i] = open_connection(role, i);
-        if (i % 100 == 99) turn(0); /* answers the pings of those that are open */
+    for (int done = 0; done < count; done += at_once) {
+        int these = count - done < at_once ? count - done : at_once;
+        for (int i = done; i < done + these; i++) all[i] = start_opening(role, i);
+        wait_for(all + done, these);
     }
     return all;
 }
@@ -52,9 +79,10 @@ static void close_all(connection **all, int count) {
     for (int i = 0; i < count; i++) say_goodbye(all[i]);
 }
 
+/* `messages`, or what was published where that is 0. */
 static bool everybody_has(uint64_t messages) {
     for (int i = 0; i < asked.readers; i++)
-        if (readers[i]->received + readers[i]->lost < messages) return false;
+        if (readers[i]->received + readers[i]->lost < (messages ? messages : due_to(readers[i]))) return false;
     for (int i = 0; i < asked.publishers; i++)
         if (publishers[i]->acknowledged_ids < publishers[i]->sent_ids || publishers[i]->waits_to_write) return false;
     return true;
@@ -78,17 +106,17 @@ static void run_for(double seconds, const measurement *m, uint64_t bytes) {
 static void drain(void) {
     uint64_t deadline = clock_ns() + DRAIN_NS;
     now.publishing = false;
-    while (!everybody_has(now.published)) {
+    while (!everybody_has(0)) {
         if (clock_ns() > deadline) break;
         turn(20);
     }
     for (int i = 0; i < asked.readers; i++) {
         uint64_t had = readers[i]->received + readers[i]->lost;
-        if (had != now.published)
+        if (had != due_to(readers[i]))
             fail("reader %d had %llu of %llu messages %llu s after the last", i, (unsigned long long)had,
-                 (unsigned long long)now.published, (unsigned long long)(DRAIN_NS / 1000000000u));
+                 (unsigned long long)due_to(readers[i]), (unsigned long long)(DRAIN_NS / 1000000000u));
     }
-    if (!everybody_has(now.published)) fail("not every publish was acknowledged");
+    if (!everybody_has(0)) fail("not every publish was acknowledged");
 }
 
 static void set_slow_reading(bool reading) {
@@ -116,9 +144,9 @@ static void measure_stalled(void) {
 }
 
 static void measure(void) {
-    readers = open_all(READER, asked.readers);
-    if (asked.window == WINDOW_CREDIT) creditor = open_connection(CREDITOR, 0);
-    publishers = open_all(PUBLISHER, asked.publishers);
+    readers = open_all(READER, asked.readers, AT_ONCE);
+    if (asked.window == WINDOW_CREDIT) open_all(CREDITOR, 1, 1);
+    publishers = open_all(PUBLISHER, asked.publishers, AT_ONCE);
     for (int i = asked.readers - asked.slow; i < asked.readers; i++) readers[i]->slow = true;
     prepare_publishers(publishers);
     if (!asked.publishers) fprintf(stderr, "load: readers waiting for messages: %d\n", asked.readers);
@@ -140,11 +168,27 @@ static void measure(void) {
 
 static void hold_idle(void) {
     asked.topics = 1;
-    connection **idle = open_all(READER, asked.idle);
+    connection **idle = open_all(READER, asked.idle, AT_ONCE);
     report_idle(asked.idle);
     uint64_t end = clock_ns() + (uint64_t)(asked.duration * 1e9);
     while (clock_ns() < end) turn(100);
     close_all(idle, asked.idle);
+}
+
+/* Everybody is gone at once, and back at once: what a broker meets that was restarted. */
+static void storm(void) {
+    static measurement back;
+    asked.topics = 1;
+    uint64_t began = clock_ns();
+    connection **all = open_all(READER, asked.storm, AT_ONCE);
+    uint64_t opened = clock_ns();
+    for (int i = 0; i < asked.storm; i++) cut_off(all[i]);
+    free(all);
+    open_window(&back);
+    all = open_all(READER, asked.storm, asked.storm);
+    close_window(&back);
+    report_storm(asked.storm, (double)(opened - began) / 1e9, (double)(back.end_ns - back.start_ns) / 1e9, back.server_cpu);
+    close_all(all, asked.storm);
 }
 
 int main(int argc, char **argv) {
@@ -153,7 +197,8 @@ int main(int argc, char **argv) {
     epoll_fd = epoll_create1(0);
     if (epoll_fd < 0) fail("epoll: %s", strerror(errno));
     watch_with(epoll_fd);
-    if (asked.idle) hold_idle();
+    if (asked.storm) storm();
+    else if (asked.idle) hold_idle();
     else measure();
     return 0;
 }

@@ -1,4 +1,5 @@
-/* A WebSocket of a client's side: frames in and out. Messages go to on_message() where they were read. */
+/* Bytes in and out of a socket. What comes is cut into units, frames of a WebSocket or messages of a stream, and each
+ * is taken where it was read. */
 #include "load.h"
 
 #include <errno.h>
@@ -10,29 +11,20 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "wire.h"
-
 #define READ_BYTES (1u << 20)
-#define HEADER_BYTES 16 /* more than the longest header of a WebSocket frame */
+#define HEAD_BYTES (16u << 10) /* more than the beginning of a unit whose size cannot be told yet */
 
-enum { TEXT = 1, BINARY = 2, CLOSE = 8, PING = 9, PONG = 10 };
-
-/* One buffer for all connections: only the beginning of an incomplete message is kept per connection. */
-static uint8_t shared[HEADER_BYTES + READ_BYTES];
-static uint8_t *const SHARED = shared + HEADER_BYTES;
+/* One buffer for all connections: only the beginning of an incomplete unit is kept per connection. */
+static uint8_t shared[HEAD_BYTES + READ_BYTES];
+static uint8_t *const SHARED = shared + HEAD_BYTES;
 
 static int epoll_fd = -1;
-
-typedef struct {
-    unsigned opcode;
-    size_t header, size; /* of the whole frame */
-} frame;
 
 void watch_with(int epoll) { epoll_fd = epoll; }
 
 void watch(connection *c) {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-    c->reading = true;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
+    c->reading = c->waits_to_write = true; /* until it is connected */
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll: %s", strerror(errno));
 }
 
@@ -49,36 +41,31 @@ void set_reading(connection *c, bool reading) {
     update_events(c);
 }
 
-void reserve_output(connection *c, size_t size) {
+void *reserve_output(connection *c, size_t size) {
     if (c->out_start == c->out_end) c->out_start = c->out_end = 0;
-    if (c->out_end + size <= c->out_room) return;
-    if (c->out_start) memmove(c->out, c->out + c->out_start, c->out_end - c->out_start);
-    c->out_end -= c->out_start;
-    c->out_start = 0;
-    if (c->out_end + size <= c->out_room / 2) return;
-    c->out_room = 2 * (c->out_end + size);
-    c->out = realloc(c->out, c->out_room);
-    if (!c->out) fail("out of memory");
+    if (c->out_end + size > c->out_room) {
+        if (c->out_start) memmove(c->out, c->out + c->out_start, c->out_end - c->out_start);
+        c->out_end -= c->out_start;
+        c->out_start = 0;
+        if (c->out_end + size > c->out_room / 2) {
+            c->out_room = 2 * (c->out_end + size);
+            c->out = realloc(c->out, c->out_room);
+            if (!c->out) fail("out of memory");
+        }
+    }
+    return c->out + c->out_end;
 }
 
-static void append_frame(connection *c, unsigned opcode, const void *data, size_t size) {
-    reserve_output(c, size + HEADER_BYTES);
-    uint8_t *at = c->out + c->out_end;
-    *at++ = (uint8_t)(0x80 | opcode);
-    if (size > 125) fail("a request of %zu bytes is not foreseen", size);
-    *at++ = (uint8_t)(0x80 | size);
-    memset(at, 0, 4); /* the mask; see publisher.c */
-    memcpy(at + 4, data, size);
-    c->out_end += 6 + size;
+void append_output(connection *c, const void *data, size_t size) {
+    memcpy(reserve_output(c, size), data, size);
+    c->out_end += size;
 }
-
-void append_message(connection *c, const void *data, size_t size) { append_frame(c, BINARY, data, size); }
 
 void flush_output(connection *c) {
     while (c->out_start < c->out_end) {
         ssize_t sent = send(c->fd, c->out + c->out_start, c->out_end - c->out_start, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0 && errno != EAGAIN) fail("lost the connection while sending: %s", strerror(errno));
+        if (sent < 0 && errno != EAGAIN) fail("lost the connection of %s while sending: %s", who(c), strerror(errno));
         if (sent < 0) break;
         c->out_start += (size_t)sent;
     }
@@ -88,10 +75,23 @@ void flush_output(connection *c) {
     update_events(c);
 }
 
+static void forget(connection *c) {
+    close(c->fd);
+    free(c->tail), free(c->out), free(c->inner), free(c->next), free(c->topics);
+    free(c);
+}
+
 void say_goodbye(connection *c) {
     static const uint8_t normal[] = {0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8};
-    if (c->out_start == c->out_end && send(c->fd, normal, sizeof normal, MSG_NOSIGNAL) < 0) errno = 0; /* it is over anyway */
-    close(c->fd);
+    if (asked.dialect->websocket && c->out_start == c->out_end && send(c->fd, normal, sizeof normal, MSG_NOSIGNAL) < 0)
+        errno = 0; /* it is over anyway */
+    forget(c);
+}
+
+void cut_off(connection *c) {
+    struct linger at_once = {1, 0};
+    setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    forget(c);
 }
 
 /* ---- in ---- */
@@ -103,52 +103,25 @@ const char *who(const connection *c) {
     return name;
 }
 
-static bool parse_header(const uint8_t *data, size_t size, frame *f) {
-    if (size < 2) return false;
-    f->opcode = data[0] & 15;
-    if ((data[0] & 0xf0) != 0x80) fail("a WebSocket frame that is fragmented or compressed, though nothing was negotiated");
-    if (data[1] & 0x80) fail("a masked WebSocket frame from the server");
-    unsigned length = data[1], extra = length == 126 ? 2 : length == 127 ? 8 : 0;
-    if (size < 2 + extra) return false;
-    f->header = 2 + extra;
-    f->size = f->header + (extra ? big_endian(data + 2, extra) : length);
-    if (f->size > 64u << 20) fail("a WebSocket frame of %zu bytes", f->size);
-    return true;
-}
-
-static void on_close(const connection *c, const uint8_t *data, size_t size) {
-    unsigned code = size >= 2 ? (unsigned)big_endian(data, 2) : 1005;
-    fail("the server closed the connection of %s: %u %.*s", who(c), code, size > 2 ? (int)size - 2 : 0, data + 2);
-}
-
-static void on_frame(connection *c, const frame *f, const uint8_t *data) {
-    const uint8_t *content = data + f->header;
-    size_t size = f->size - f->header;
-    switch (f->opcode) {
-    case BINARY: on_message(c, content, size); return;
-    case PING:
-        append_frame(c, PONG, content, size);
-        flush_output(c);
-        return;
-    case PONG: return;
-    case CLOSE: on_close(c, content, size); return;
-    default: fail("a WebSocket frame of opcode %u", f->opcode);
-    }
+static size_t unit_size(const uint8_t *data, size_t size) {
+    return asked.dialect->websocket ? frame_size(data, size) : asked.dialect->measure(data, size);
 }
 
 static size_t on_bytes(connection *c, const uint8_t *data, size_t size) {
     size_t done = 0;
-    for (frame f; parse_header(data + done, size - done, &f) && f.size <= size - done; done += f.size)
-        on_frame(c, &f, data + done);
+    for (size_t unit; (unit = unit_size(data + done, size - done)) && unit <= size - done; done += unit) {
+        if (asked.dialect->websocket) take_frame(c, data + done, unit);
+        else asked.dialect->on_message(c, data + done, unit);
+    }
     return done;
 }
 
 static void keep_tail(connection *c, const uint8_t *data, size_t size) {
-    frame f = {.size = HEADER_BYTES};
-    if (size) parse_header(data, size, &f);
-    if (size && f.size > c->tail_room) {
+    size_t unit = unit_size(data, size), room = unit > size ? unit : size;
+    if (!unit && size > HEAD_BYTES) fail("the server sent %s %zu bytes that are no message", who(c), size);
+    if (room > c->tail_room) {
         free(c->tail);
-        c->tail = malloc(c->tail_room = f.size);
+        c->tail = malloc(c->tail_room = room);
         if (!c->tail) fail("out of memory");
     }
     if (size) memcpy(c->tail, data, size);
@@ -159,11 +132,15 @@ static size_t read_into(connection *c, struct iovec *parts, int count) {
     ssize_t size = readv(c->fd, parts, count);
     if (size == 0) fail("the server dropped the connection of %s without a goodbye", who(c));
     if (size < 0 && errno != EAGAIN && errno != EINTR) fail("lost the connection of %s: %s", who(c), strerror(errno));
-    if (c->role == READER) now.read_ns = clock_ns();
-    return size < 0 ? 0 : (size_t)size;
+    if (size < 0) return 0;
+    if (c->role == READER) {
+        now.read_ns = clock_ns();
+        if (now.current) now.current->bytes_in += (uint64_t)size;
+    }
+    return (size_t)size;
 }
 
-/* The rest of a message whose length is known goes behind its beginning, what follows into the shared buffer. */
+/* The rest of a unit whose size is known goes behind its beginning, what follows into the shared buffer. */
 static void receive_rest(connection *c, size_t missing) {
     struct iovec parts[2] = {{c->tail + c->tail_size, missing}, {SHARED, READ_BYTES}};
     size_t size = read_into(c, parts, 2);
@@ -178,9 +155,9 @@ static void receive_rest(connection *c, size_t missing) {
 }
 
 void receive(connection *c) {
-    frame f;
-    if (parse_header(c->tail, c->tail_size, &f)) {
-        receive_rest(c, f.size - c->tail_size);
+    size_t unit = c->tail_size ? unit_size(c->tail, c->tail_size) : 0;
+    if (unit) {
+        receive_rest(c, unit - c->tail_size);
         return;
     }
     uint8_t *start = SHARED - c->tail_size;

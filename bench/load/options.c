@@ -14,6 +14,7 @@ options asked = {
     .readers = 100,
     .publishers = 1,
     .topics = 1,
+    .dialect = &WIRE,
     .payload = 64,
     .batch = 1,
     .in_flight = 256,
@@ -23,7 +24,7 @@ options asked = {
 
 enum {
     HOST = 256, PORT, MODE, READERS, PUBLISHERS, TOPICS, PAYLOAD, BATCH, IN_FLIGHT, WINDOW, ACKS, RATE, DURATION, WARMUP,
-    TOTAL_BYTES, EXPECT, SLOW, IDLE, SERVER_PID, JSON, HELP
+    TOTAL_BYTES, EXPECT, SLOW, IDLE, STORM, EACH, DEFLATE, FILLING, SERVER_PID, JSON, HELP
 };
 
 static const struct {
@@ -33,12 +34,15 @@ static const struct {
 } TABLE[] = {
     {"host", HOST, "ADDRESS", "where the server is; loopback only (127.0.0.1)"},
     {"port", PORT, "PORT", "its port (8765)"},
-    {"mode", MODE, "wire|raw", "wire: a Tickwire broker; raw: bench/broadcaster.py (wire)"},
+    {"mode", MODE, "DIALECT", "what is spoken, and so what the server is; see below (wire)"},
     {"readers", READERS, "N", "connections that subscribe (100)"},
     {"publishers", PUBLISHERS, "N", "connections that publish (1); with 0 the readers wait for somebody else's messages"},
     {"topics", TOPICS, "N", "topics bench.0, bench.1, ...; each reader gets them all (1)"},
+    {"each", EACH, "K", "each reader gets K of the topics, drawn by Zipf's law, and so are those that are published to"},
     {"payload", PAYLOAD, "BYTES", "size of a message, at least 32: a msgpack map of a stamp, a number and padding (64)"},
-    {"batch", BATCH, "M", "messages in a PUBLISH frame (1)"},
+    {"filling", FILLING, "FILE", "fill the messages with what stands there, not with zeros: for what compresses"},
+    {"batch", BATCH, "M", "messages in a PUBLISH frame, or in one send where there is no such frame (1)"},
+    {"deflate", DEFLATE, NULL, "readers ask for permessage-deflate"},
     {"in-flight", IN_FLIGHT, "K", "closed loop: messages in flight per publisher (256)"},
     {"window", WINDOW, "reader|ack|credit", "when a message is no longer in flight: reader 0 has it; it is acknowledged;\n"
                                 "or another process says in " CREDIT_TOPIC " how many it has had (reader)"},
@@ -51,11 +55,15 @@ static const struct {
     {"slow", SLOW, "N", "N of the readers stop reading after the first measurement; a second one runs over --total-bytes;\n"
                         "then they read again and must be told what they missed"},
     {"idle", IDLE, "N", "only open N subscribed connections, say so, and hold them for --duration"},
+    {"storm", STORM, "N", "open N subscribed connections, cut them all off, open them all at once again: how long that takes"},
     {"server-pid", SERVER_PID, "PID", "report that process's CPU time and resident memory"},
     {"json", JSON, NULL, "one JSON object instead of a table"},
     {"help", HELP, NULL, "this text"},
 };
 #define ROWS (sizeof TABLE / sizeof *TABLE)
+
+static const dialect *const dialects[] = {&WIRE, &RAW, &NATS, &NATS_WEBSOCKET, &REDIS, &MQTT, &SOCKET_IO};
+#define DIALECTS (sizeof dialects / sizeof *dialects)
 
 void fail(const char *format, ...) {
     va_list arguments;
@@ -84,6 +92,8 @@ static void print_help(void) {
             printf("  %-27s %.*s\n", label, (int)(line - help), help);
         printf("  %-27s %s\n", help == TABLE[i].help ? left : "", help);
     }
+    puts("\nDialects:");
+    for (size_t i = 0; i < DIALECTS; i++) printf("  %-27s %s\n", dialects[i]->name, dialects[i]->help);
     puts("\nExamples:\n"
          "  load --readers 100 --in-flight 256 --server-pid $(pgrep -f 'tickwire serve')\n"
          "  load --readers 20 --rate 50000 --duration 10 --json\n"
@@ -106,6 +116,12 @@ static int choice(const char *option, const char *text, const char *names[], int
     misuse(option, text, "is not one of its values");
 }
 
+static const dialect *dialect_named(const char *text) {
+    for (size_t i = 0; i < DIALECTS; i++)
+        if (!strcmp(text, dialects[i]->name)) return dialects[i];
+    misuse("mode", text, "is none of the dialects");
+}
+
 static void require_loopback(const char *host) {
     struct in_addr four;
     struct in6_addr six;
@@ -115,11 +131,11 @@ static void require_loopback(const char *host) {
 }
 
 static void set(int option, const char *name, const char *text) {
-    static const char *modes[] = {"wire", "raw"}, *windows[] = {"reader", "ack", "credit"};
+    static const char *windows[] = {"reader", "ack", "credit"};
     switch (option) {
     case HOST: asked.host = text; return;
     case PORT: asked.port = (int)number(name, text, 1, 65535); return;
-    case MODE: asked.mode = (mode)choice(name, text, modes, 2); return;
+    case MODE: asked.dialect = dialect_named(text); return;
     case READERS: asked.readers = (int)number(name, text, 0, 25000); return;
     case PUBLISHERS: asked.publishers = (int)number(name, text, 0, 1000); return;
     case TOPICS: asked.topics = (int)number(name, text, 1, MAX_TOPICS); return;
@@ -135,6 +151,10 @@ static void set(int option, const char *name, const char *text) {
     case EXPECT: asked.expect = (uint64_t)number(name, text, 1, 1e15); return;
     case SLOW: asked.slow = (int)number(name, text, 0, 25000); return;
     case IDLE: asked.idle = (int)number(name, text, 1, 28000); return;
+    case STORM: asked.storm = (int)number(name, text, 1, 28000); return;
+    case EACH: asked.each = (int)number(name, text, 1, 1000); return;
+    case DEFLATE: asked.deflate = true; return;
+    case FILLING: asked.filling = text; return;
     case SERVER_PID: asked.server_pid = (pid_t)number(name, text, 1, 4194304); return;
     case JSON: asked.json = true; return;
     case HELP: print_help(); exit(0);
@@ -142,7 +162,7 @@ static void set(int option, const char *name, const char *text) {
     }
 }
 
-static _Noreturn void contradiction(const char *sentence) {
+void contradiction(const char *sentence) {
     fprintf(stderr, "load: %s; try --help\n", sentence);
     exit(2);
 }
@@ -151,13 +171,17 @@ static void check_together(void) {
     require_loopback(asked.host);
     if (asked.batch > asked.in_flight && !asked.rate) contradiction("--batch must not be over --in-flight");
     if ((int64_t)asked.batch * (asked.payload + 5) > 1040000) contradiction("--batch x --payload is over a frame of 1 MiB");
-    if (asked.mode == MODE_RAW && (asked.batch > 1 || asked.topics > 1 || asked.acks || asked.window != WINDOW_READER))
-        contradiction("the raw server has no batches, topics, acknowledgments or credit");
+    if ((asked.acks || asked.window == WINDOW_ACK) && !asked.dialect->acks)
+        contradiction("this server has no acknowledgments");
+    if (asked.window == WINDOW_CREDIT && !asked.dialect->credit) contradiction("--window credit is for the wire");
+    if (asked.deflate && !asked.dialect->websocket) contradiction("--deflate is for what is spoken over a WebSocket");
+    if (asked.each >= asked.topics && asked.each) contradiction("--each must be less than --topics");
+    if (asked.each && (asked.slow || asked.expect)) contradiction("--each goes with neither --slow nor --expect");
     if (asked.window == WINDOW_READER && !asked.readers && !asked.rate && asked.publishers)
         contradiction("--window reader needs a reader; without any, use --window ack or --rate");
     if (asked.slow && (asked.slow >= asked.readers || !asked.total_bytes))
         contradiction("--slow needs --total-bytes, and one reader more that goes on reading");
-    if (asked.slow && asked.mode == MODE_RAW) contradiction("--slow is for the wire: the raw server announces no gaps");
+    if (asked.slow && !asked.dialect->gaps) contradiction("--slow is for the wire: no other server announces gaps");
     if (asked.window == WINDOW_ACK) asked.acks = true;
 }
 

@@ -18,6 +18,7 @@ static void json_fields(const measurement *m) {
     printf("\"seconds\": %.4f, \"deliveries\": %llu, \"deliveries_per_s\": %.1f, \"published\": %llu, \"published_per_s\": %.1f, ",
            time, (unsigned long long)m->deliveries, (double)m->deliveries / time, (unsigned long long)m->published,
            (double)m->published / time);
+    printf("\"bytes_in\": %llu, ", (unsigned long long)m->bytes_in);
     printf("\"latency_us\": {\"samples\": %llu, ", (unsigned long long)m->latency.count);
     for (int i = 0; i < 4; i++) printf("\"p%g\": %.1f, ", PERCENTS[i], microseconds(m, PERCENTS[i]));
     printf("\"max\": %.1f}, \"own_cpu_s\": %.3f, \"own_cpu_share\": %.3f, \"own_wait_s\": %.3f, ", (double)m->latency.max / 1e3,
@@ -58,7 +59,7 @@ static void totals(connection **readers, uint64_t *gaps, uint64_t *lost) {
 
 static void report_json(const measurement *live, const measurement *stalled, uint64_t gaps, uint64_t lost) {
     printf("{\"mode\": \"%s\", \"readers\": %d, \"publishers\": %d, \"topics\": %d, \"payload\": %d, \"batch\": %d, ",
-           asked.mode == MODE_WIRE ? "wire" : "raw", asked.readers, asked.publishers, asked.topics, asked.payload, asked.batch);
+           asked.dialect->name, asked.readers, asked.publishers, asked.topics, asked.payload, asked.batch);
     if (asked.rate) printf("\"rate\": %g, ", asked.rate);
     else printf("\"in_flight\": %d, ", asked.in_flight);
     json_fields(live);
@@ -93,4 +94,12 @@ void report_idle(int connections) {
     else if (rss) printf("%d idle connections, server %.1f MiB resident\n", connections, (double)rss / (1 << 20));
     else printf("%d idle connections\n", connections);
     fflush(stdout);
+}
+
+void report_storm(int connections, double opening, double back, double server_cpu) {
+    if (asked.json)
+        printf("{\"connections\": %d, \"opening_s\": %.3f, \"back_s\": %.3f, \"server_cpu_s\": %.3f}\n", connections, opening, back,
+               server_cpu);
+    else
+        printf("%d connections opened in %.2f s; cut off, all of them were back after %.2f s\n", connections, opening, back);
 }

@@ -34,9 +34,9 @@ Load = Callable[..., "asyncio.Task[Ended]"]
 @pytest.fixture(scope="module")
 def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "load"
-    sources = [SOURCES / "load.c", *(SOURCES / "load").glob("*.c")]
+    sources = [SOURCES / "load.c", *(SOURCES / "load").rglob("*.c")]
     strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["gcc", *strict, "-o", path, *sources, "-lm"], check=True, timeout=60)
+    subprocess.run(["gcc", *strict, "-o", path, *sources, "-lz"], check=True, timeout=60)
     return path
 
 
@@ -78,6 +78,48 @@ async def test_acknowledgments_can_be_the_window(load: Load) -> None:
 
     assert (ended.code, ended.errors) == (0, "")
     assert json.loads(ended.output)["published"] > 100
+
+
+async def test_readers_of_some_of_the_topics_have_all_of_those_and_nothing_else(load: Load) -> None:
+    async with Broker(Settings()).serving(port=0) as url:
+        some = ["--readers", 20, "--topics", 50, "--each", 5, "--in-flight", 32, "--json"]
+        ended = await load(*at(port_of(url)), *some)
+
+    figures = json.loads(ended.output)
+    assert (ended.code, ended.errors) == (0, "")
+    assert 0 < figures["deliveries"] < 20 * figures["published"]
+
+
+async def test_compressed_messages_are_counted_as_they_came(load: Load, tmp_path: Path) -> None:
+    text = tmp_path / "prices"
+    text.write_text("".join(f"AAPL,{number},{number / 7:.2f}\n" for number in range(2_000)))
+    sizes = {}
+    async with Broker(Settings()).serving(port=0) as url:
+        for options in ((), ("--deflate",)):
+            filled = ["--readers", 4, "--batch", 64, "--filling", text, "--json", *options]
+            ended = await load(*at(port_of(url)), *filled)
+            assert (ended.code, ended.errors) == (0, "")
+            figures = json.loads(ended.output)
+            sizes[options] = figures["bytes_in"] / figures["deliveries"]
+
+    assert sizes["--deflate",] < 0.6 * sizes[()]
+
+
+async def test_a_server_that_does_not_compress_is_no_case_of_compression(load: Load) -> None:
+    async with saying(WELCOME, SUBSCRIBED) as port:
+        ended = await load(*at(port), "--readers", 1, "--publishers", 0, "--deflate")
+
+    assert (ended.code, ended.output) == (1, "")
+    assert "did not agree to permessage-deflate" in ended.errors
+
+
+async def test_a_storm_is_over_when_the_last_is_back(load: Load) -> None:
+    async with Broker(Settings(connections_per_ip=1_000)).serving(port=0) as url:
+        ended = await load(*at(port_of(url)), "--storm", 200, "--json")
+
+    figures = json.loads(ended.output)
+    assert (ended.code, ended.errors, figures["connections"]) == (0, "", 200)
+    assert figures["back_s"] > 0
 
 
 async def test_a_reader_that_stopped_is_told_what_it_missed(load: Load) -> None:
@@ -127,6 +169,27 @@ async def test_what_a_broker_does_wrong_ends_the_run_without_figures(
         ended = await load(*at(port), "--readers", 1, "--publishers", 0, "--expect", 100, "--json")
 
     assert (ended.code, ended.output) == (1, "")
+    assert sentence in ended.errors
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--mode", "kafka"], "--mode kafka: is none of the dialects"),
+        (["--mode", "raw", "--acks"], "this server has no acknowledgments"),
+        (["--mode", "redis", "--deflate"], "--deflate is for what is spoken over a WebSocket"),
+        (["--mode", "nats", "--readers", 2, "--slow", 1, "--total-bytes", 9], "no other server announces gaps"),
+        (["--each", 3], "--each must be less than --topics"),
+        (["--filling", "/nowhere"], "--filling names no file that can be read"),
+    ],
+)
+async def test_options_that_make_no_sense_are_refused_with_a_sentence(
+    load: Load, options: list[object], sentence: str
+) -> None:
+    async with saying(WELCOME, SUBSCRIBED) as port:
+        ended = await load(*at(port), *options)
+
+    assert (ended.code, ended.output) == (2, "")
     assert sentence in ended.errors
 
 

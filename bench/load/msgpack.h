@@ -1,6 +1,6 @@
 /* Reading msgpack in place: a cursor that steps over what it reads and fails on anything that is not there. */
-#ifndef WIRE_H
-#define WIRE_H
+#ifndef MSGPACK_H
+#define MSGPACK_H
 
 #include <endian.h>
 #include <string.h>
@@ -100,6 +100,6 @@ static inline bool read_nil(cursor *in) {
     return true;
 }
 
-void skip(cursor *in, size_t elements); /* in messages.c: any objects, whatever they hold */
+void skip(cursor *in, size_t elements); /* in dialects/wire.c: any objects, whatever they hold */
 
 #endif

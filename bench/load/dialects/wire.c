@@ -1,24 +1,76 @@
-/* What the server says: every section and every message is checked against the one before. */
-#include "load.h"
+/* Tickwire's own protocol: every section that comes is checked against the one before. */
+#include "../load.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "wire.h"
+#include "../msgpack.h"
 
 enum { BEAT = 5, BYE = 6, WELCOME = 16, SUBSCRIBED = 17, ACK = 19, REFUSED = 20, DELIVERY = 21, GAP = 22, MARK = 23 };
-enum { STAMP_AT = 4, NUMBER_AT = 15 }; /* in a payload; see publisher.c, which writes it */
 
-void append_hello(connection *c) {
+/* ---- what is said ---- */
+
+static void subscribe(connection *c, int id, const char *pattern) {
+    uint8_t data[64] = {0x93, 2, 0xcd, 0, 0, (uint8_t)(0xa0 | strlen(pattern))};
+    put_u16(data + 3, (uint64_t)id);
+    memcpy(data + 6, pattern, strlen(pattern));
+    append_frame(c, BINARY, data, 6 + strlen(pattern));
+    c->awaited++;
+}
+
+static void greet(connection *c) {
     static const uint8_t hello[] = {0x92, 1, 0x91, 1};
-    append_message(c, hello, sizeof hello);
+    append_frame(c, BINARY, hello, sizeof hello);
+    c->awaited = 1; /* the welcome */
+    if (c->role == CREDITOR) subscribe(c, 1, CREDIT_TOPIC);
+    if (c->role != READER) return;
+    for (int i = 0; i < (c->topics ? asked.each : 1); i++) {
+        char name[32];
+        snprintf(name, sizeof name, TOPIC_PREFIX "%d", topic_of(c, i));
+        subscribe(c, i + 1, c->topics || asked.topics == 1 ? name : TOPIC_PREFIX "*");
+    }
 }
 
-void append_subscribe(connection *c, const char *pattern) {
-    uint8_t data[64] = {0x93, 2, 1, (uint8_t)(0xa0 | strlen(pattern))};
-    memcpy(data + 4, pattern, strlen(pattern));
-    append_message(c, data, 4 + strlen(pattern));
+static void add_payload_header(template *t) {
+    uint8_t head[5] = {0xc4, (uint8_t)asked.payload};
+    if (asked.payload > 0xff) head[0] = 0xc5, put_u16(head + 1, (uint64_t)asked.payload);
+    if (asked.payload > 0xffff) head[0] = 0xc6, put_u32(head + 1, (uint64_t)asked.payload);
+    add(t, head, asked.payload > 0xffff ? 5 : asked.payload > 0xff ? 3 : 2);
 }
+
+/* [4, id or nil, [[topic, [payload, ...]]]] */
+static void add_publish_header(template *t, int topic) {
+    static const uint8_t acked[] = {0x93, 4, 0xce, 0, 0, 0, 0, 0x91, 0x92}, silent[] = {0x93, 4, 0xc0, 0x91, 0x92};
+    char name[32];
+    int length = snprintf(name + 1, sizeof name - 1, TOPIC_PREFIX "%d", topic);
+    uint8_t array[3] = {0xdc};
+    name[0] = (char)(0xa0 | length);
+    put_u16(array + 1, (uint64_t)asked.batch);
+    t->id = t->size + 3, t->id_size = asked.acks ? 4 : 0;
+    if (asked.acks) add(t, acked, sizeof acked);
+    else add(t, silent, sizeof silent);
+    add(t, name, (size_t)length + 1);
+    add(t, array, sizeof array);
+}
+
+static void make(template *t, int topic) {
+    template body = {0};
+    add_publish_header(&body, topic);
+    for (int i = 0; i < asked.batch; i++) {
+        size_t before = body.size;
+        add_payload_header(&body);
+        if (i == 0) body.first = body.size;
+        add_payload(&body, topic);
+        body.stride = body.size - before;
+    }
+    add_frame_header(t, BINARY, body.size);
+    t->first = t->size + body.first, t->stride = body.stride;
+    t->id = t->size + body.id, t->id_size = body.id_size;
+    add(t, body.data, body.size);
+    free(body.data);
+}
+
+/* ---- what the broker says ---- */
 
 void skip(cursor *in, size_t elements) {
     for (; elements; elements--) {
@@ -47,23 +99,6 @@ static int read_topic(cursor *in) {
     return (int)number;
 }
 
-static void count(connection *c, size_t messages) {
-    c->received += messages;
-    if (!c->slow && now.current) now.current->deliveries += messages;
-    if (c->number == 0 && asked.window == WINDOW_READER) now.returned += messages;
-}
-
-static void sample_latency(const connection *c, const uint8_t *payload) {
-    uint64_t stamp = get_u64(payload + STAMP_AT);
-    if (c->slow || !now.current) return;
-    histogram_add(&now.current->latency, now.read_ns > stamp ? now.read_ns - stamp : 0);
-}
-
-static void check_size(span payload) {
-    if (payload.size != (size_t)asked.payload)
-        fail("a payload of %zu bytes where %d were published", payload.size, asked.payload);
-}
-
 /* Offsets start at 1 in `next`: 0 says that nothing of this topic is known yet. */
 static void expect_offset(connection *c, int topic, uint64_t offset) {
     if (c->next[topic] && c->next[topic] != offset + 1)
@@ -82,12 +117,12 @@ static void read_section(connection *c, cursor *in) {
     expect_offset(c, topic, first);
     span payload = read_payload(in);
     if (asked.publishers) {
-        check_size(payload);
+        check_size(payload.size);
         sample_latency(c, payload.data);
     }
     for (size_t i = 1; i < messages; i++) {
         payload = read_payload(in);
-        if (asked.publishers) check_size(payload);
+        if (asked.publishers) check_size(payload.size);
     }
     skip(in, elements - 5);
     c->next[topic] = first + messages + 1;
@@ -115,9 +150,10 @@ static void on_delivery(connection *c, cursor *in) {
 }
 
 static void on_subscribed(connection *c, cursor *in) {
-    skip(in, 3); /* id, stream, stamp */
-    if (!read_nil(in) && c->role == READER) c->next[0] = read_uint(in) + 1;
-    c->subscribed = true;
+    int id = (int)read_uint(in);
+    skip(in, 2); /* stream, stamp */
+    if (!read_nil(in) && c->role == READER) c->next[topic_of(c, id - 1)] = read_uint(in) + 1;
+    one_answered(c);
 }
 
 static void on_acks(connection *c, cursor *in) {
@@ -128,8 +164,7 @@ static void on_acks(connection *c, cursor *in) {
             fail("an acknowledgment of publish %llu where %llu was next", (unsigned long long)id,
                  (unsigned long long)c->acknowledged_ids);
         skip(in, elements - 1);
-        c->acknowledged_ids++;
-        if (asked.window == WINDOW_ACK) now.returned += (uint64_t)asked.batch;
+        acknowledged(c, 1, (uint64_t)asked.batch);
     }
 }
 
@@ -154,28 +189,11 @@ static _Noreturn void on_refusal(cursor *in, const char *what, bool with_kind_an
     fail("%s: %.*s: %.*s", what, (int)code.size, code.data, (int)text.size, text.data);
 }
 
-static void on_raw(connection *c, const uint8_t *data, size_t size) {
-    check_size((span){data, size});
-    uint64_t number = get_u64(data + NUMBER_AT), publisher = number >> 40;
-    number &= (1ull << 40) - 1;
-    if (publisher >= (uint64_t)asked.publishers) fail("a message of an unknown publisher");
-    if (number != c->next[publisher])
-        fail("reader %d: message %llu of publisher %llu, expected %llu", c->number, (unsigned long long)number,
-             (unsigned long long)publisher, (unsigned long long)c->next[publisher]);
-    c->next[publisher]++;
-    sample_latency(c, data);
-    count(c, 1);
-}
-
-void on_message(connection *c, const uint8_t *data, size_t size) {
-    if (asked.mode == MODE_RAW) {
-        on_raw(c, data, size);
-        return;
-    }
+static void on_message(connection *c, const uint8_t *data, size_t size) {
     cursor in = {data, data + size};
     if (!read_array(&in)) fail("an empty frame");
     switch (read_uint(&in)) {
-    case WELCOME: c->welcomed = true; return;
+    case WELCOME: one_answered(c); return;
     case SUBSCRIBED: on_subscribed(c, &in); return;
     case DELIVERY: on_delivery(c, &in); return;
     case ACK: on_acks(c, &in); return;
@@ -186,3 +204,16 @@ void on_message(connection *c, const uint8_t *data, size_t size) {
     default: return; /* beats, and kinds of a later version */
     }
 }
+
+const dialect WIRE = {
+    .name = "wire",
+    .help = "a Tickwire broker",
+    .websocket = true,
+    .headers = "Sec-WebSocket-Protocol: tickwire.v1\r\n",
+    .acks = true,
+    .gaps = true,
+    .credit = true,
+    .greet = greet,
+    .make = make,
+    .on_message = on_message,
+};

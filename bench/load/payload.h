@@ -1,0 +1,12 @@
+/* Where in a payload its parts are. */
+#ifndef PAYLOAD_H
+#define PAYLOAD_H
+
+#include "load.h"
+
+enum { STAMP_AT = 4, NUMBER_AT = 15, FILLING_AT = 28 };
+
+void read_filling(void);
+void fill(uint8_t *payload);
+
+#endif

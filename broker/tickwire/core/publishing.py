@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from tickwire.fanout.peer import Peer
 from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
+from tickwire.wire.limits import MSGPACK
 from tickwire.wire.messages import Publish, Run
+from tickwire.wire.single import singles_behind, split_single
 from tickwire.wire.topics import check_topic, is_reserved
 
 from .engine import Engine
@@ -21,6 +23,35 @@ class Publishing:
     def __init__(self, engine: Engine, peer: Peer) -> None:
         self._engine, self._peer = engine, peer
         self.publisher: Publisher | None = None
+
+    def take_singles(self, frames: list[bytes], start: int) -> int:
+        """Take frames of one message that nobody waits for, in topics that have had such: a run at a time.
+
+        Returns where the first stands that is to be decoded.
+        """
+        engine = self._engine
+        heads, limit, count = engine.topics.heads, engine.limits.payload_bytes, len(frames)
+        while start < count and engine.refuses is None:
+            found = split_single(frames[start])
+            topic = None if found is None else heads.get(found[0])
+            if found is None or topic is None or len(found[1]) > limit:
+                break
+            head, payload = found
+            start += 1
+            payloads, size = [payload], len(payload)
+            if start < count and frames[start].startswith(head):
+                payloads += singles_behind(head, frames, start, limit)
+                start += len(payloads) - 1
+                size = sum(map(len, payloads))
+            engine.append(self._peer, topic, payloads, size, MSGPACK)
+        return start
+
+    def learn_single(self, frame: bytes, publish: Publish) -> None:
+        """From here on `take_singles` takes frames like this one, which was taken."""
+        found = split_single(frame)
+        if found is not None and publish.runs[0].payloads == [found[1]]:
+            topics = self._engine.topics
+            topics.heads[found[0]] = topics[publish.runs[0].topic]
 
     def publish(self, publish: Publish, now: float) -> None:
         """Append what came, or nothing of it. Raises Refused."""

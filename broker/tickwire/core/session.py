@@ -67,6 +67,25 @@ class Session:
         self._publishing = Publishing(engine, peer)
         self._consumers = _NO_CONSUMERS  # the ids of its places in consumer groups
 
+    def receive_all(self, frames: list[bytes], now: float, most: int) -> tuple[int, int]:
+        """Act on frames that came together, until the peer must wait or `most` of them had to be decoded.
+
+        Returns how many were acted on, and how many decoded.
+        """
+        at, decoded, count = 0, 0, len(frames)
+        while at < count and decoded < most:
+            if self.greeted and not self.superseded:
+                singles = self._publishing.take_singles(frames, at) - at
+                self._engine.stats.frames_in += singles
+                at += singles
+                if at == count:
+                    break
+            self.receive(frames[at], now)
+            at, decoded = at + 1, decoded + 1
+            if self.must_wait or self.clogged:
+                break
+        return at, decoded
+
     def receive(self, frame: bytes, now: float) -> None:
         """Act on one frame. `now` is the broker's steady clock, in seconds."""
         self._engine.stats.frames_in += 1
@@ -86,6 +105,9 @@ class Session:
             _ACTIONS[type(message)](self, message, now)
         except Refused as refused:
             self._refuse(message.kind, _id_of(message), refused)
+        else:
+            if type(message) is Publish and message.id is None:
+                self._publishing.learn_single(frame, message)
 
     @property
     def must_wait(self) -> bool:

@@ -40,6 +40,7 @@ class Connection:
         "_fault",
         "_frame_bytes",
         "_intake",
+        "_left",
         "_pump",
         "_resumed",
         "_task",
@@ -82,6 +83,7 @@ class Connection:
         self._intake = ws.intake
         if ws.intake is not None:
             ws.intake.take = self._take_at_once
+        self._left: list[bytes] | None = None  # what came in a read and is to wait; None is 56 bytes less than []
         _tune(transport, settings.notsent_lowat)
 
     async def run(self) -> None:
@@ -120,6 +122,8 @@ class Connection:
             message = await ws.receive()
             if intake is not None:
                 intake.open = False  # what comes while this is looked at waits its turn
+            if self._left is not None:
+                await self._take_left(self._left)  # it came before this
             self.heard = True
             if not number % FRAMES_A_TURN:
                 await asyncio.sleep(0)
@@ -134,17 +138,30 @@ class Connection:
             if self.session.must_wait or self.session.clogged:
                 await self._wait()
 
+    async def _take_left(self, frames: list[bytes]) -> None:
+        """Act on what the intake had no time for."""
+        self._left = None
+        for number, frame in enumerate(frames, 1):
+            self._take(frame)
+            if self.session.must_wait or self.session.clogged:
+                await self._wait()
+            elif not number % FRAMES_A_TURN:
+                await asyncio.sleep(0)
+
     def _take(self, frame: bytes) -> None:
         pump = self._pump
         self.session.receive(frame, pump.now())
         if pump.engine.due:
             pump.wake()
 
-    def _take_at_once(self, frame: bytes) -> None:
-        """Act on a frame within the read that brought it. What takes longer than that is left to the task."""
+    def _take_at_once(self, frames: list[bytes]) -> None:
+        """Act on frames within the read that brought them. What takes longer than that is left to the task."""
         self.heard = True
+        pump = self._pump
         try:
-            self._take(frame)
+            taken, decoded = self.session.receive_all(frames, pump.now(), FRAMES_A_TURN - self._at_once)
+            if pump.engine.due:
+                pump.wake()
         except Goodbye as goodbye:
             self.dismiss(goodbye)
         except Exception as error:
@@ -153,7 +170,9 @@ class Connection:
             if self._task is not None:
                 self._task.cancel()
         else:
-            self._at_once += 1
+            self._at_once += decoded
+            if taken < len(frames):
+                self._left = frames[taken:]
             if self._at_once >= FRAMES_A_TURN or self.session.must_wait or self.session.clogged:
                 assert self._intake is not None
                 self._intake.stir()

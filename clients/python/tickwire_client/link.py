@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import re
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
@@ -102,27 +103,40 @@ class Link:
     def __init__(self, http: aiohttp.ClientSession, socket: Socket) -> None:
         self._http, self._socket = http, socket
         self._intake: Intake | None = None  # while somebody listens
+        self._take: Callable[[bytes], None]
+        self._stirred = False  # in the read that is going on
+        self._left: deque[bytes] = deque()  # what came behind that in the same read
+        self._held: aiohttp.WSMessage | None = None  # and what came behind those
 
     def listen(self, take: Callable[[bytes], None]) -> None:
         """Where that can be had, `take` gets at once what comes while `receive` is awaited. It must not raise."""
         self._intake = self._socket.intake
         if self._intake is not None:
-            self._intake.take = take
+            self._take, self._intake.take = take, self._take_all
 
     def stir(self) -> None:
         """Give `take` nothing more, and let `receive` return with STIRRED."""
         if self._intake is not None:
+            self._stirred = True
             self._intake.stir()
+
+    def _take_all(self, frames: list[bytes]) -> None:
+        self._stirred = False
+        for number, frame in enumerate(frames, 1):
+            self._take(frame)
+            if self._stirred:
+                self._left.extend(frames[number:])
+                break
 
     async def receive(self) -> bytes | None:
         """Pings are answered here, so not while nobody receives: that is what BEAT frames are for."""
-        intake = self._intake
         while True:
-            if intake is not None:
-                intake.receiving()
-            message = await self._socket.receive()
-            if intake is not None:
-                intake.open = False  # what comes while this is looked at waits its turn
+            if self._left:
+                return self._left.popleft()
+            message, self._held = self._held or await self._receive(), None
+            if self._left:
+                self._held = message
+                return STIRRED
             if message.type is WSMsgType.BINARY:
                 frame: bytes = message.data
                 return frame
@@ -130,6 +144,15 @@ class Link:
                 return STIRRED
             if message.type is not WSMsgType.TEXT:
                 return None
+
+    async def _receive(self) -> aiohttp.WSMessage:
+        intake = self._intake
+        if intake is not None:
+            intake.receiving()
+        message = await self._socket.receive()
+        if intake is not None:
+            intake.open = False  # what comes while this is looked at waits its turn
+        return message
 
     @property
     def writable(self) -> bool:

@@ -1,0 +1,172 @@
+"""Frames of one message are taken many at once. That must come to the same as taking each by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgpack
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from house.link import House, Link
+from tickwire.core.errors import Goodbye
+from tickwire.core.limits import Limits
+from tickwire.wire.encode import encode
+from tickwire.wire.messages import Delivery, Hello, Publish, Run, Subscribe
+from tickwire.wire.single import split_single
+
+LIMITS = Limits(payload_bytes=300, frame_bytes=1_000, frame_messages=4, topics=3, pending_peer_bytes=2_000)
+
+
+def single(topic: bytes, payload: bytes, array: bytes = b"\x91", text: bytes = b"", header: bytes = b"") -> bytes:
+    """A PUBLISH of one message without an id; the encodings of its tokens may be others than the shortest."""
+    text = text or (bytes((0xA0 | len(topic),)) if len(topic) < 32 else bytes((0xD9, len(topic))))
+    size = len(payload)
+    header = header or (bytes((0xC4, size)) if size < 256 else b"\xc5" + size.to_bytes(2, "big"))
+    return b"\x93\x04\xc0\x91\x92" + text + topic + array + header + payload
+
+
+payloads = st.one_of(
+    st.binary(max_size=4), st.sampled_from([b"", b"x", b"\xc4\x01x", bytes(255), bytes(256), bytes(300), bytes(301)])
+)
+topics = st.sampled_from(
+    [b"a", b"b", b"c", b"d", b"a.b", b"a..b", b"$sys", b"\xff", b"a" * 31, b"a" * 32, b"a" * 40, b""]
+)
+arrays = st.sampled_from([b"\x91", b"\xdc\x00\x01", b"\x90", b"\x92", b"\xdd\x00\x00\x00\x01"])
+texts = st.sampled_from([b"\xd9\x01", b"\xda\x00\x01", b"\xa2", b"\xc4\x01"])
+headers = st.sampled_from([b"\xc5\x00\x01", b"\xc6\0\0\0\1", b"\xc4\x02", b"\xa1"])
+usual = st.builds(single, st.just(b"a"), payloads)
+frames = st.one_of(
+    usual,
+    usual,  # so many that there are runs
+    st.builds(single, topics, payloads, arrays),
+    st.builds(single, st.just(b"a"), payloads, text=texts),
+    st.builds(single, st.just(b"a"), st.just(b"x"), header=headers),
+    st.builds(lambda frame, more: frame + more, usual, st.binary(min_size=1, max_size=3)),
+    st.builds(lambda frame, size: frame[:size], usual, st.integers(0, 20)),
+    st.builds(lambda id, data: encode(Publish(id, [Run("a", [data])])), st.integers(0, 9), payloads),
+    st.builds(lambda data: encode(Publish(None, [Run("a", data)])), st.lists(payloads, min_size=1, max_size=5)),
+    st.builds(lambda data: encode(Publish(None, [Run("a", [data], 1)])), payloads),
+    st.builds(lambda data: msgpack.packb([4, None, [["a", [data]]], {}]), payloads),
+    st.builds(lambda data: msgpack.packb([4, None, [["a", [data], {}]]]), payloads),
+    st.builds(lambda data: msgpack.packb([4, None, [["a", [data]], ["b", [data]]]]), payloads),
+    st.builds(lambda id: encode(Subscribe(id, "a")), st.integers(0, 3)),
+)
+
+
+@dataclass
+class Came:
+    """What became of frames."""
+
+    messages: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    said: list[object] = field(default_factory=list)
+    ended: str | None = None
+    frames_in: int = 0
+
+
+def outcome(frames: list[bytes], together: bool, reads: list[int]) -> Came:
+    """Send frames to a broker, in reads of those sizes, with a flush behind each."""
+    house = House(LIMITS)
+    link, came, at = house.link(), Came(), 0
+    for size in [*reads, len(frames)]:
+        part = frames[at : at + size]
+        at += size
+        try:
+            if together:
+                _take(link, part)
+            else:
+                for frame in part:
+                    link.send(frame)
+                    if link.session.must_wait:
+                        house.flush()
+        except Goodbye as goodbye:
+            came.ended = goodbye.code
+            break
+        house.flush()
+    house.flush()
+    came.said = [message for message in link.take() if type(message).__name__ != "Delivery"]
+    came.messages, came.frames_in = house.store.messages, house.engine.stats.frames_in
+    return came
+
+
+def _take(link: Link, frames: list[bytes]) -> None:
+    house = link.house
+    while frames:
+        taken, _ = link.session.receive_all(frames, house.clock.now, 5)
+        frames = frames[taken:]
+        if link.session.must_wait:
+            house.flush()
+
+
+@given(st.lists(frames, max_size=30), st.lists(st.integers(1, 12), max_size=6))
+@example([single(b"a", bytes(299)), single(b"a", bytes(300)), single(b"a", bytes(301))], [1])
+@example([single(b"a", b"1"), single(b"a", b"2") + b"\xc0", single(b"a", b"3")], [1])
+def test_frames_taken_together_come_to_the_same_as_frames_taken_one_by_one(
+    frames: list[bytes], reads: list[int]
+) -> None:
+    assert outcome(frames, True, reads) == outcome(frames, False, reads)
+
+
+def test_frames_of_one_message_are_taken_without_being_decoded_once_one_was() -> None:
+    house = House(LIMITS)
+    link = house.link()
+
+    first = link.session.receive_all([single(b"a", b"0")], 0, 9)
+    others = link.session.receive_all([single(b"a", bytes(size)) for size in range(200)], 0, 9)
+
+    assert (first, others) == ((1, 1), (200, 0))
+
+
+def test_who_has_not_said_hello_takes_no_short_way() -> None:
+    house = House(LIMITS)
+    house.link().send(single(b"a", b"0"))
+    stranger = house.link(greet=False)
+
+    with pytest.raises(Goodbye) as refusal:
+        stranger.session.receive_all([single(b"a", b"1")] * 2, 0, 9)
+
+    assert refusal.value.code == "hello_expected"
+
+
+def test_a_connection_that_was_taken_over_takes_no_short_way() -> None:
+    house = House(LIMITS)
+    older, newer = house.link(greet=False), house.link(greet=False)
+    older.send(Hello(publisher="p", incarnation=1))
+    older.send(single(b"a", b"0"))
+    newer.send(Hello(publisher="p", incarnation=1))
+
+    with pytest.raises(Goodbye) as refusal:
+        older.session.receive_all([single(b"a", b"1")] * 2, 0, 9)
+
+    assert refusal.value.code == "taken_over"
+
+
+def test_a_topic_that_was_freed_is_made_anew_with_offsets_of_its_own() -> None:
+    house = House(Limits(free_topic_after=1.0, retain_seconds=1.0))
+    link = house.link()
+    link.session.receive_all([single(b"a", b"0")] * 3, house.clock.now, 9)
+    house.flush()
+    for _ in range(5):
+        house.wait(2.0)
+        house.flush()
+    assert "a" not in house.engine.topics
+
+    reader = house.link()
+    reader.send(Subscribe(1, "*"))
+    link.session.receive_all([single(b"a", b"1")] * 3, house.clock.now, 9)
+    house.flush()
+
+    assert "a" in house.engine.topics
+    assert sorted(offset for _, offset in house.store.messages) == [0, 1, 2, 3, 4, 5]
+    deliveries = [message for message in reader.take() if isinstance(message, Delivery)]
+    assert [section.payloads for delivery in deliveries for section in delivery.sections] == [[b"1"] * 3]
+
+
+def test_a_head_ends_where_the_payload_of_the_frame_begins() -> None:
+    head = single(b"a", b"")[:-2]
+
+    assert split_single(single(b"a", b"abc")) == (head, b"abc")
+    assert split_single(single(b"a", bytes(300))) == (head, bytes(300))
+    assert split_single(single(b"a", b"abc") + b"x") is None
+    assert split_single(single(b"a", b"abc")[:-1]) is None

@@ -8,8 +8,8 @@ python := .venv/bin/python
 load_c := $(wildcard bench/load.c bench/load/*.c bench/load/dialects/*.c)
 load_h := $(wildcard bench/load/*.h)
 
-.PHONY: help demo test check chaos simulate bench bench-durable bench-micro compare clean
-.PHONY: runtime dev bench-peers compiler strace redis valgrind
+.PHONY: help demo test check chaos simulate bench bench-peers bench-durable bench-micro compare clean
+.PHONY: runtime dev brokers peers compiler strace redis valgrind
 .DELETE_ON_ERROR:
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make chaos    kill a broker hundreds of times under load, and check that nothing acknowledged is lost'
 	@echo 'make simulate thousands of histories on a disk that loses what was not synced'
 	@echo 'make bench    the broker beside a plain aiohttp broadcaster'
+	@echo 'make bench-peers    the same load on NATS, Redis, mosquitto, uWebSockets, Socket.IO and others'
 	@echo 'make bench-durable  the disk beside NATS JetStream and Redis Streams'
 	@echo 'make bench-micro    the hot paths by themselves, timed'
 	@echo 'make compare  their instructions beside those of another commit: make compare BASE=HEAD~1'
@@ -30,7 +31,7 @@ help:
 demo: runtime
 	@.venv/bin/tickwire demo $(ARGS)
 
-test: dev strace bench/build/marks.so
+test: dev strace peers redis bench/build/marks.so
 	@$(python) -m pytest $(ARGS)
 
 check: dev bench/build/marks.so
@@ -45,8 +46,11 @@ chaos: dev strace
 simulate: dev
 	@cd tests && ../$(python) -m simulation $(ARGS)
 
-bench-durable: bench-peers redis bench/build/load bench/build/floor-durable
+bench-durable: brokers redis bench/build/load bench/build/floor-durable
 	@PYTHONPATH=bench $(python) -m durable $(ARGS)
+
+bench-peers: brokers peers redis bench/build/load bench/build/floor-fanout
+	@PYTHONPATH=bench $(python) -m peers $(ARGS)
 
 bench: dev bench/build/load bench/build/floor-fanout
 	@$(python) bench/compare.py $(ARGS)
@@ -69,7 +73,7 @@ bench/build/marks.so: bench/micro/marks.c Makefile | compiler valgrind
 	@mkdir -p bench/build
 	gcc -O2 -std=c11 -Wall -Wextra -Werror -shared -fPIC -o $@ bench/micro/marks.c
 
-runtime dev bench-peers compiler strace redis valgrind:
+runtime dev brokers peers compiler strace redis valgrind:
 	@sh .ci/prepare $@
 
 clean:

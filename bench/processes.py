@@ -6,11 +6,12 @@ import json
 import os
 import re
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import Any
 HERE = Path(__file__).parent
 LOAD = HERE / "build" / "load"
 FLOOR = HERE / "build" / "floor-fanout"
-STARTING_S, STOPPING_S = 20.0, 10.0
+STARTING_S, STOPPING_S = 60.0, 12.0  # the library websockets waits 10 s for clients that do not say goodbye
+LISTENING = r"listening on ws://\S+:(\d+)/ws"
 CONNECTIONS = 30_000  # the broker's cap per address: all readers come from one
 
 _CORES = sorted(os.sched_getaffinity(0))
@@ -39,6 +41,8 @@ class Server:
     name: str
     pid: int
     port: int
+    process: subprocess.Popen[bytes]
+    seconds: float  # from its start until it said so
 
     @property
     def url(self) -> str:
@@ -60,21 +64,21 @@ def raise_limit_on_files() -> None:
 def broker() -> Iterator[Server]:
     """A Tickwire broker with its default settings, but for the cap on connections from one address."""
     options = ["--port", "0", "--connections-per-ip", str(CONNECTIONS)]
-    with _server("tickwire", [sys.executable, "-m", "tickwire.server.cli", "serve", *options]) as server:
+    with started_server("tickwire", [sys.executable, "-m", "tickwire.server.cli", "serve", *options]) as server:
         yield server
 
 
 @contextmanager
 def broadcaster() -> Iterator[Server]:
     """The plain aiohttp broadcaster."""
-    with _server("broadcaster", [sys.executable, str(HERE / "broadcaster.py"), "--port", "0"]) as server:
+    with started_server("broadcaster", [sys.executable, str(HERE / "broadcaster.py"), "--port", "0"]) as server:
         yield server
 
 
 @contextmanager
 def floor() -> Iterator[Server]:
     """A server in C that does the system calls of a fan-out, and nothing else."""
-    with _server("floor", [str(FLOOR)]) as server:
+    with started_server("floor", [str(FLOOR)]) as server:
         yield server
 
 
@@ -122,25 +126,36 @@ def finished(process: subprocess.Popen[str], what: str, timeout: float = 180) ->
 
 
 @contextmanager
-def _server(name: str, command: list[str]) -> Iterator[Server]:
+def started_server(name: str, command: Sequence[str], ready: str = LISTENING, port: int = 0) -> Iterator[Server]:
+    """A server once it has said what matches `ready`; there its port stands, where it is not known before."""
     with tempfile.TemporaryFile() as log:
+        start = time.perf_counter()
         with on_core(SERVER_CORE):
             process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            yield Server(name, process.pid, _port_of(process, log.fileno(), name))
+            found = _said_ready(process, log.fileno(), name, ready)
+            yield Server(name, process.pid, port or int(found[1]), process, time.perf_counter() - start)
         finally:
             stop(process)
 
 
-def _port_of(process: subprocess.Popen[bytes], log: int, name: str) -> int:
+def free_port() -> int:
+    """For a server that cannot be told to pick one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _said_ready(process: subprocess.Popen[bytes], log: int, name: str, ready: str) -> re.Match[str]:
     deadline = time.monotonic() + STARTING_S
     while time.monotonic() < deadline:
-        said = os.pread(log, 1 << 16, 0).decode()
-        if found := re.search(r"listening on ws://\S+:(\d+)/ws", said):
-            return int(found[1])
+        said = os.pread(log, 1 << 20, 0).decode(errors="replace")
+        if found := re.search(ready, said):
+            return found
         if process.poll() is not None:
             raise RunFailed(f"{name} did not start: {last_line(said)}")
-        time.sleep(0.05)
+        time.sleep(0.005)
     raise RunFailed(f"{name} did not listen within {STARTING_S:.0f} s")
 
 

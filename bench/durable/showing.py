@@ -36,9 +36,9 @@ _NOT = """\
   wake. With batches in flight the same publisher is many times as fast, since they share commits.
 - **Not for messages that do not pack.** The payloads are real prices as JSON, which LZ4 makes three to five times
   smaller on Tickwire's disk. Only the last case has random bytes, which take all of their size, twice.
-- **Not what a better broker could not change.** The floor is what our SDK gets of a server in C that only reads, writes,
-  syncs and answers. What it has more than Tickwire is the broker's; where it has itself little more than was promised,
-  hardly any broker could keep the promise here.
+- **Not what a better broker could not change.** The floor is what our SDK gets of a server in C that only reads,
+  writes, syncs and answers. What it has more than Tickwire is the broker's; where it has itself little more than was
+  promised, hardly any broker could keep the promise here.
 - **Flushes** are what the disk counted (`/proc/diskstats`), of all programs on it. An fdatasync is one where only data
   was due, two where the file grew and the journal of the file system was due as well.
 - **JetStream's "a message each"** are 100 publishes in flight at once and 100 acknowledgments; its "atomic batch" is

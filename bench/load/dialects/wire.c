@@ -43,14 +43,14 @@ static void add_publish_header(template *t, int topic) {
     static const uint8_t acked[] = {0x93, 4, 0xce, 0, 0, 0, 0, 0x91, 0x92}, silent[] = {0x93, 4, 0xc0, 0x91, 0x92};
     char name[32];
     int length = snprintf(name + 1, sizeof name - 1, TOPIC_PREFIX "%d", topic);
-    uint8_t array[3] = {0xdc};
+    uint8_t array[3] = {asked.batch < 16 ? (uint8_t)(0x90 | asked.batch) : 0xdc};
     name[0] = (char)(0xa0 | length);
-    put_u16(array + 1, (uint64_t)asked.batch);
+    if (asked.batch >= 16) put_u16(array + 1, (uint64_t)asked.batch);
     t->id = t->size + 3, t->id_size = asked.acks ? 4 : 0;
     if (asked.acks) add(t, acked, sizeof acked);
     else add(t, silent, sizeof silent);
     add(t, name, (size_t)length + 1);
-    add(t, array, sizeof array);
+    add(t, array, asked.batch < 16 ? 1 : 3);
 }
 
 static void make(template *t, int topic) {

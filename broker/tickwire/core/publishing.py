@@ -6,7 +6,7 @@ from tickwire.fanout.peer import Peer
 from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
 from tickwire.wire.limits import MSGPACK
 from tickwire.wire.messages import Publish, Run
-from tickwire.wire.single import singles_behind, split_single
+from tickwire.wire.plain import head_of, payloads_behind
 from tickwire.wire.topics import check_topic, is_reserved
 
 from .engine import Engine
@@ -24,34 +24,32 @@ class Publishing:
         self._engine, self._peer = engine, peer
         self.publisher: Publisher | None = None
 
-    def take_singles(self, frames: list[bytes], start: int) -> int:
-        """Take frames of one message that nobody waits for, in topics that have had such: a run at a time.
+    def take_plain(self, frames: list[bytes], start: int) -> int:
+        """Take frames of one run that nobody waits for, in topics that have had such: many as one.
 
         Returns where the first stands that is to be decoded.
         """
         engine = self._engine
-        heads, limit, count = engine.topics.heads, engine.limits.payload_bytes, len(frames)
+        heads, limits, count = engine.topics.heads, engine.limits, len(frames)
+        longest = min(limits.payload_bytes, limits.frame_bytes)  # in such a frame no payload is over its limit
         while start < count and engine.refuses is None:
-            found = split_single(frames[start])
-            topic = None if found is None else heads.get(found[0])
-            if found is None or topic is None or len(found[1]) > limit:
+            head = head_of(frames[start])
+            topic = None if head is None else heads.get(head)
+            if head is None or topic is None:
                 break
-            head, payload = found
-            start += 1
-            payloads, size = [payload], len(payload)
-            if start < count and frames[start].startswith(head):
-                payloads += singles_behind(head, frames, start, limit)
-                start += len(payloads) - 1
-                size = sum(map(len, payloads))
-            engine.append(self._peer, topic, payloads, size, MSGPACK)
+            payloads, behind = payloads_behind(head, frames, start, longest, limits.frame_messages)
+            if not payloads:
+                break
+            engine.append(self._peer, topic, payloads, sum(map(len, payloads)), MSGPACK)
+            start = behind
         return start
 
-    def learn_single(self, frame: bytes, publish: Publish) -> None:
-        """From here on `take_singles` takes frames like this one, which was taken."""
-        found = split_single(frame)
-        if found is not None and publish.runs[0].payloads == [found[1]]:
+    def learn_plain(self, frame: bytes, publish: Publish) -> None:
+        """From here on `take_plain` takes frames like this one, which was taken."""
+        head = head_of(frame)
+        if head is not None:
             topics = self._engine.topics
-            topics.heads[found[0]] = topics[publish.runs[0].topic]
+            topics.heads[head] = topics[publish.runs[0].topic]
 
     def publish(self, publish: Publish, now: float) -> None:
         """Append what came, or nothing of it. Raises Refused."""

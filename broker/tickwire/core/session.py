@@ -75,9 +75,9 @@ class Session:
         at, decoded, count = 0, 0, len(frames)
         while at < count and decoded < most:
             if self.greeted and not self.superseded:
-                singles = self._publishing.take_singles(frames, at) - at
-                self._engine.stats.frames_in += singles
-                at += singles
+                plain = self._publishing.take_plain(frames, at) - at
+                self._engine.stats.frames_in += plain
+                at += plain
                 if at == count:
                     break
             self.receive(frames[at], now)
@@ -107,7 +107,7 @@ class Session:
             self._refuse(message.kind, _id_of(message), refused)
         else:
             if type(message) is Publish and message.id is None:
-                self._publishing.learn_single(frame, message)
+                self._publishing.learn_plain(frame, message)
 
     @property
     def must_wait(self) -> bool:

@@ -26,7 +26,7 @@ class Topics(dict[str, Topic]):
         self.stamp = life.stamp  # of the last flush that was shown
         self.retention = Retention(limits.retain_total_bytes, limits.free_topic_after)
         self.by_stamp: dict[Topic, None] = {}  # those that have had messages, in the order of their last flush
-        self.heads: dict[bytes, Topic] = {}  # what frames of one message begin with; see wire/single.py
+        self.heads: dict[bytes, Topic] = {}  # what plain frames begin with; see wire/plain.py
         self._limits = limits
         self._durable = durable
         self._freed: list[str] = []  # of those on disk, since the store was last told

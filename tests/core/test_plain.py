@@ -1,4 +1,4 @@
-"""Frames of one message are taken many at once. That must come to the same as taking each by itself."""
+"""Plain frames are taken many at once. That must come to the same as taking each by itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tickwire.core.errors import Goodbye
 from tickwire.core.limits import Limits
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Delivery, Hello, Publish, Run, Subscribe
-from tickwire.wire.single import split_single
+from tickwire.wire.plain import head_of
 
-LIMITS = Limits(payload_bytes=300, frame_bytes=1_000, frame_messages=4, topics=3, pending_peer_bytes=2_000)
+LIMITS = Limits(payload_bytes=300, frame_bytes=900, frame_messages=4, topics=3, pending_peer_bytes=2_000)
 
 
 def single(topic: bytes, payload: bytes, array: bytes = b"\x91", text: bytes = b"", header: bytes = b"") -> bytes:
@@ -100,6 +100,9 @@ def _take(link: Link, frames: list[bytes]) -> None:
 
 
 @given(st.lists(frames, max_size=30), st.lists(st.integers(1, 12), max_size=6))
+@example([single(b"a", b"1"), single(b"a", b"2"), single(b"a", b"3")[:7]], [1])
+@example([single(b"a", bytes(20) + b"\x91\xc4\x01y", text=b"\xda\x00\x01")] * 3, [1])
+@example([encode(Publish(None, [Run("a", [b"x"] * count)])) for count in (3, 4, 5)], [1])
 @example([single(b"a", bytes(299)), single(b"a", bytes(300)), single(b"a", bytes(301))], [1])
 @example([single(b"a", b"1"), single(b"a", b"2") + b"\xc0", single(b"a", b"3")], [1])
 def test_frames_taken_together_come_to_the_same_as_frames_taken_one_by_one(
@@ -163,10 +166,19 @@ def test_a_topic_that_was_freed_is_made_anew_with_offsets_of_its_own() -> None:
     assert [section.payloads for delivery in deliveries for section in delivery.sections] == [[b"1"] * 3]
 
 
-def test_a_head_ends_where_the_payload_of_the_frame_begins() -> None:
-    head = single(b"a", b"")[:-2]
+def test_batches_are_taken_without_being_decoded_too() -> None:
+    house = House(LIMITS)
+    link = house.link()
+    batches = [encode(Publish(None, [Run("a", [bytes(size)] * count)])) for size in (0, 40, 60) for count in (2, 3, 4)]
 
-    assert split_single(single(b"a", b"abc")) == (head, b"abc")
-    assert split_single(single(b"a", bytes(300))) == (head, bytes(300))
-    assert split_single(single(b"a", b"abc") + b"x") is None
-    assert split_single(single(b"a", b"abc")[:-1]) is None
+    first = link.session.receive_all(batches[:1], 0, 9)
+    others = link.session.receive_all(batches, 0, 9)
+
+    assert (first, others) == ((1, 1), (9, 0))
+
+
+def test_a_head_ends_where_the_payloads_begin() -> None:
+    assert head_of(single(b"a", b"abc")) == single(b"a", b"abc")[:7]
+    assert head_of(single(b"a" * 40, b"abc")) == single(b"a" * 40, b"abc")[:47]
+    assert head_of(encode(Publish(1, [Run("a", [b"abc"])]))) is None
+    assert head_of(b"") is None

@@ -1,0 +1,133 @@
+"""`make bench-peers`: the same load on Tickwire and on what people would pick instead, in turns."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import machine
+from processes import FLOOR, HERE, LOAD, LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from peers import growth, running, showing
+from peers.cases import CASES
+from peers.running import Effort
+from peers.starting import PEERS
+
+FULL, QUICK = Effort(7, 1.0, 0.3), Effort(2, 0.4, 0.2)
+NAMES = [peer.name for peer in PEERS]
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--rounds", type=click.IntRange(1, 50), help="Rounds of each case.  [default: 7]")
+@click.option("--seconds", type=click.FloatRange(0.2, 60), help="Measured seconds of a server's turn.  [default: 1]")
+@click.option("--case", "keys", type=click.Choice([case.key for case in CASES]), multiple=True, help="Only this case.")
+@click.option("--peer", "wanted", type=click.Choice(NAMES, case_sensitive=False), multiple=True, help="Only this peer.")
+@click.option("--growth/--no-growth", "grows", default=None, help="How cost grows.  [default: with all the cases]")
+@click.option("--quick", is_flag=True, help="A look: fewer, shorter rounds. Not for quoting.")
+@click.option(
+    "--json", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write every round's figures there."
+)
+@click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page there, and its plots.")
+@click.option(
+    "--from", "saved", type=click.Path(path_type=Path, exists=True), help="Measure nothing: show a --json file."
+)
+def main(
+    rounds: int | None,
+    seconds: float | None,
+    keys: Sequence[str],
+    wanted: Sequence[str],
+    grows: bool | None,
+    quick: bool,
+    file: Path | None,
+    page: Path | None,
+    saved: Path | None,
+) -> None:
+    """Put the same load on Tickwire and its peers, in turns, and compare.
+
+    Each server has one core and the load tool another. Every message is checked: a peer that lost one has no figures,
+    and where Tickwire lost one the bench says so and exits with 1.
+    """
+    if saved is not None:
+        results = json.loads(saved.read_text())
+    else:
+        results = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows)
+    if file:
+        file.write_text(json.dumps(results, indent=1) + "\n")
+    if page:
+        showing.write_page(results, page, results["command"])
+    console = Console()
+    showing.show(console if console.is_terminal else Console(width=150), results)
+
+
+def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: bool | None) -> showing.Results:
+    for tool in (LOAD, FLOOR):
+        if not tool.exists():
+            raise click.ClickException(f"{tool.name} is not built: run `make bench-peers`, which builds it")
+    if SERVER_CORE == LOAD_CORE:
+        raise click.ClickException("two cores are needed: one for the server, one for the load")
+    raise_limit_on_files()
+    versions = {peer.name: peer.version() for peer in PEERS if not wanted or peer.name in wanted}
+    peers = [peer for peer in PEERS if versions.get(peer.name)]
+    results: showing.Results = {
+        "command": _command(sys.argv[1:]),
+        "machine": machine.describe(),
+        "effort": dataclasses.asdict(effort),
+        "versions": {name: told for name, told in versions.items() if told},
+        "missing": [name for name, told in versions.items() if not told],
+        "cases": {},
+    }
+    cases = [case for case in CASES if not keys or case.key in keys]
+    grows = not keys if grows is None else grows
+    total = sum(running.turns_of(case, peers, effort) for case in cases) + (sum(growth.turns()) if grows else 0)
+    columns = (TextColumn("{task.description:40}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    scratch = Path(tempfile.mkdtemp(prefix="peers-"))
+    # Once a second: drawing takes CPU from the cores that are measured.
+    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=1) as progress:
+        task = progress.add_task("", total=total, completed=-1)
+
+        def advance(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+
+        try:
+            for case in cases:
+                results["cases"][case.key] = list(running.measure(case, peers, effort, scratch, advance))
+            if grows:
+                results["growth"] = {
+                    axis.key: growth.measure(axis, peers, effort, scratch, advance) for axis in growth.AXES
+                }
+        except RunFailed as failure:
+            raise click.ClickException(str(failure)) from None
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    return results
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """How to measure that again, without where the figures went."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word in ("--json", "--page"):
+            next(words, None)
+        elif not word.startswith(("--json=", "--page=")):
+            kept.append(shlex.quote(word))
+    return "make bench-peers" + (f' ARGS="{" ".join(kept)}"' if kept else "")
+
+
+def _effort(effort: Effort, rounds: int | None, seconds: float | None) -> Effort:
+    return dataclasses.replace(effort, rounds=rounds or effort.rounds, seconds=seconds or effort.seconds)
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
+    main()

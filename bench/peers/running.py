@@ -1,0 +1,69 @@
+"""Takes the turns: every server with the same load, one after the other, round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from processes import Figures, RunFailed, Server, load
+
+from peers.cases import Case, Round, in_the_running
+from peers.starting import FLOOR_ITSELF, TICKWIRE, Contender, awake
+
+Advance = Callable[[str], None]
+FOR_ALL = 2  # rounds; then those go on who may be the best
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many rounds, and how long one server's turn is."""
+
+    rounds: int
+    seconds: float
+    warmup: float
+
+
+def measure(
+    case: Case, peers: Sequence[Contender], effort: Effort, directory: Path, advance: Advance
+) -> Iterator[Round]:
+    """Give what each round came to. A peer that loses a message has no figures; where Tickwire does, RunFailed."""
+    contenders = [TICKWIRE, *peers, *([FLOOR_ITSELF] if case.floor else [])]
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(each.started(directory / f"{case.key}-{number}"))
+            for number, each in enumerate(contenders)
+        ]
+        still = list(range(len(contenders)))
+        for number in range(effort.rounds):
+            # Each round begins with another, so that nobody always follows the same one.
+            turns: dict[int, Figures] = {}
+            for at in still[number % len(still) :] + still[: number % len(still)]:
+                advance(f"{case.key}: {contenders[at].name}")
+                turns[at] = _turn(case, contenders[at], servers[at], effort)
+            for at in set(range(len(contenders))) - set(still):
+                advance(f"{case.key}: {contenders[at].name}")
+            round = {contenders[at].name: turns[at] for at in sorted(turns)}
+            yield round
+            if number == FOR_ALL - 1:
+                ahead = in_the_running(case, round)
+                still = [
+                    at for at in still if contenders[at] in (TICKWIRE, FLOOR_ITSELF) or contenders[at].name in ahead
+                ]
+
+
+def turns_of(case: Case, peers: Sequence[Contender], effort: Effort) -> int:
+    """How often `measure` calls `advance`."""
+    return effort.rounds * (1 + len(peers) + case.floor)
+
+
+def _turn(case: Case, contender: Contender, server: Server, effort: Effort) -> Figures:
+    options = ["--mode", contender.dialect, "--duration", effort.seconds, "--warmup", effort.warmup, *case.options]
+    try:
+        with awake(server):
+            return load(server, *options)
+    except RunFailed as failure:
+        if contender is TICKWIRE:
+            raise
+        return {"failed": str(failure)}

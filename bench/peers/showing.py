@@ -1,0 +1,185 @@
+"""The figures as tables at the terminal, and as a page of the documentation with its plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from processes import Figures
+from report import MS, SHARE, TIMES, US, Unit
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from peers.cases import CASES, Case, Promise, Round, Verdict, failed, figures_of, verdict
+from peers.growth import AXES
+from peers.starting import FLOOR_ITSELF, TICKWIRE
+
+Results = dict[str, Any]
+RATE = Unit(" M", 1e6)
+COLUMNS = ("", "deliveries/s", "CPU a delivery", "p50", "p99", "core of server, load", "Tickwire has")
+
+_INTRODUCTION = """\
+# Benchmarks: Tickwire beside others
+
+Written by `make bench-peers ARGS="--page docs/benchmarks.md"`. Who the others are, in which version, and how each is
+set up is in [bench/peers](../bench/peers/README.md); the load tool is in [bench](../bench/README.md). Durable publishing
+has [a page of its own](durability-figures.md).
+
+All figures are of one run on one machine: medians, with the smallest and the largest round in parentheses. A ratio is
+of turns within one round, then their median: machines change within minutes, and only neighbours compare. Who was four
+times as slow as the best in the second round took no further turns.
+"""
+
+_NOT = """\
+## What these numbers are not
+
+- **Not a network.** Loopback has no distance, no loss and no network card. What a send costs in the kernel is in them.
+- **Not what the others promise.** Redis's and NATS's pub/sub and a WebSocket library forget a message once it is sent.
+  Tickwire gives each an offset, keeps a history, tells of gaps and checks limits; mosquitto has sessions and QoS.
+- **Not the others' limits.** Each server has one core; most of them can use several. The load tool has another; where
+  it uses all of it (the last column but one), it is what was measured.
+- **Not one message at a time.** With 256 in flight all of them live from what comes together: Tickwire joins it for
+  each reader, Redis and NATS write what has gathered, uWebSockets gathers up to 32. With 1 in flight there is nothing
+  to join.
+- **Not the same bytes.** A Tickwire frame names its topic once; NATS and Redis name it with each message, a Socket.IO
+  event is two frames. What leaves is what each protocol needs.
+- **"64 a frame or send"** is one frame for Tickwire, and 64 publishes in one send for the others, who have no such
+  frame.
+- **The floor** is a C program that reads what the publisher sent and sends it to each reader, one system call each,
+  without topics, offsets, limits or slow readers.
+- **socketify polls** instead of sleeping, so its CPU says nothing. A peer of which it says *failed* lost a message, or
+  cut somebody off, and has no figures.
+- **Latency at a fixed load** is from when a message was due to when its bytes were read, of the oldest in each read.
+"""
+
+
+def show(console: Console, results: Results) -> None:
+    """All tables, and whether the promises were kept."""
+    console.print(", ".join(f"{name} {value}" for name, value in _origin(results).items()), style="dim")
+    for case, rounds in _measured(results):
+        table = Table(title=case.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+        for index, column in enumerate(COLUMNS):
+            table.add_column(column, justify="right" if index else "left", overflow="fold")
+        for row in _rows(rounds):
+            table.add_row(*map(escape, row))
+        console.print(table)
+        for text, met in _promises(case, rounds):
+            console.print(escape(f"  {text}"), style="green" if met else "red")
+    for axis in AXES:
+        for name, line in results.get("growth", {}).get(axis.key, {}).items():
+            console.print(f"{axis.title}: {name}: " + ", ".join(f"{step:,}: {US.show(cpu)}" for step, cpu in line))
+    for name in results["missing"]:
+        console.print(f"{name} is not installed and was left out", style="yellow")
+    console.print(
+        "\nMedians; in parentheses the smallest and the largest round. What they are not: bench/peers/README.md"
+    )
+
+
+def write_page(results: Results, page: Path, command: str) -> None:
+    """The page, and beside it a folder of its name with the plots."""
+    from peers.plots import draw_growth, draw_rates
+
+    folder = page.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    origin = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in _origin(results).items())
+    parts = [_INTRODUCTION, f"## Where they come from\n\n    {command}\n\n{origin}\n"]
+    if measured := list(_measured(results)):
+        draw_rates([(case, rounds) for case, rounds in measured if case.latency is None], folder / "rates.svg")
+        parts.append(f"## At a glance\n\n![Deliveries a second]({folder.name}/rates.svg)\n\n{_summary(measured)}\n")
+    parts += [_section(case, rounds) for case, rounds in measured]
+    for axis in AXES:
+        if lines := results.get("growth", {}).get(axis.key):
+            draw_growth(axis, lines, folder / f"{axis.key}.svg")
+            parts.append(
+                f"## CPU of a delivery: {axis.title}\n\n![]({folder.name}/{axis.key}.svg)\n\n{axis.explained}\n"
+            )
+    if results["missing"]:
+        parts.append(f"Left out, since they were not installed: {', '.join(results['missing'])}.\n")
+    page.write_text("\n".join([*parts, _NOT]))
+
+
+def _measured(results: Results) -> Iterator[tuple[Case, list[Round]]]:
+    for case in CASES:
+        if rounds := results["cases"].get(case.key):
+            yield case, rounds
+
+
+def _verdict(case: Case, rounds: list[Round]) -> Verdict | None:
+    return verdict(case, rounds, TICKWIRE.name, FLOOR_ITSELF.name)
+
+
+def _promises(case: Case, rounds: list[Round]) -> Iterator[tuple[str, bool]]:
+    found = _verdict(case, rounds)
+    for promise in found.promises if found is not None else ():
+        yield _told(promise), promise.met
+
+
+def _told(promise: Promise) -> str:
+    bound = f"promised {'at most' if promise.most else 'at least'} {TIMES.show(promise.bound)}"
+    goal = "" if promise.goal is None else f", hoped for {TIMES.show(promise.goal)}"
+    met = "reached" if promise.met else "MISSED"
+    return f"{TIMES.spread(promise.reached)} {promise.text}; {bound}{goal}: {met}"
+
+
+def _summary(measured: Sequence[tuple[Case, list[Round]]]) -> str:
+    lines = ["| | the best peer | Tickwire | promised |", "|---|---|--:|--:|"]
+    for case, rounds in measured:
+        found = _verdict(case, rounds)
+        for promise in found.promises if found is not None else ():
+            bound = f"{'<=' if promise.most else '>='} {TIMES.show(promise.bound)}"
+            met = "" if promise.met else " **MISSED**"
+            best = found.best if found is not None else ""
+            lines.append(
+                f"| {case.title}: {promise.text} | {best} | {TIMES.show(median(promise.reached))} | {bound}{met} |"
+            )
+    return "\n".join(lines)
+
+
+def _section(case: Case, rounds: list[Round]) -> str:
+    lines = [f"## {case.title}", "", "| " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * (len(COLUMNS) - 1)]
+    lines += ["| " + " | ".join(row) + " |" for row in _rows(rounds)]
+    lines += ["", *(f"- {text}" for text, _ in _promises(case, rounds))]
+    if case.note:
+        lines += ["", case.note]
+    return "\n".join([*lines, ""])
+
+
+def _rows(rounds: list[Round]) -> Iterator[list[str]]:
+    """The fastest first, the floor last."""
+    ours = [turn[TICKWIRE.name] for turn in rounds]
+    names = [name for name in rounds[0] if name != FLOOR_ITSELF.name]
+    names.sort(key=lambda name: -_median_rate(figures_of(rounds, name)))
+    for name in [*names, *(each for each in rounds[0] if each == FLOOR_ITSELF.name)]:
+        runs = figures_of(rounds, name)
+        if (why := failed(rounds, name)) is not None:
+            yield [name, f"failed: {why}", *[""] * (len(COLUMNS) - 2)]
+            continue
+        yield [
+            f"**{name}**" if name == TICKWIRE.name else name,
+            RATE.spread([run["deliveries_per_s"] for run in runs]),
+            US.spread([run["server_cpu_us_per_delivery"] for run in runs]),
+            *(MS.show(median(run["latency_us"][percent] for run in runs)) for percent in ("p50", "p99")),
+            _cores(runs),
+            _ratio(ours, runs) if name != TICKWIRE.name else "",
+        ]
+
+
+def _ratio(ours: list[Figures], theirs: list[Figures]) -> str:
+    return TIMES.show(median(a["deliveries_per_s"] / b["deliveries_per_s"] for a, b in zip(ours, theirs, strict=False)))
+
+
+def _median_rate(runs: list[Figures]) -> float:
+    return 0.0 if any("failed" in run for run in runs) else median(run["deliveries_per_s"] for run in runs)
+
+
+def _cores(runs: list[Figures]) -> str:
+    server = median(run["server_cpu_s"] / run["seconds"] for run in runs)
+    return f"{SHARE.show(server)}, {SHARE.show(median(run['own_cpu_share'] for run in runs))}"
+
+
+def _origin(results: Results) -> dict[str, str]:
+    return {**results["machine"], **results["versions"]}

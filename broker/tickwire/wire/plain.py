@@ -1,0 +1,61 @@
+"""Plain PUBLISH frames: of one run, and nobody waits for them. What publishers send that want to be fast."""
+
+from __future__ import annotations
+
+from .errors import WireError
+from .limits import FRAME_MESSAGES
+from .unpack import FROM_CLIENT, unpack
+
+_BEGIN = b"\x93\x04\xc0\x91\x92"  # [4, nil, [[: a PUBLISH without an id, of one run with a topic and its payloads
+_TOPIC_AT = len(_BEGIN)
+_SHORTEST = _TOPIC_AT + 4
+_BYTES_ONLY = {bytes}
+
+
+def head_of(frame: bytes) -> bytes | None:
+    """What stands before the payloads of a plain frame; None where it is none.
+
+    The arrays it opens have room for the payloads and nothing else, so a frame is one if it has such a head and behind
+    it an array of payloads to its end. Whether the topic is one is not looked at.
+    """
+    if len(frame) < _SHORTEST or not frame.startswith(_BEGIN):
+        return None
+    text = frame[_TOPIC_AT]
+    if text >> 5 == 0b101:  # a string of less than 32 bytes
+        return frame[: _TOPIC_AT + 1 + (text & 31)]
+    return frame[: _TOPIC_AT + 2 + frame[_TOPIC_AT + 1]] if text == 0xD9 else None
+
+
+def payloads_behind(head: bytes, frames: list[bytes], start: int, longest: int, most: int) -> tuple[list[bytes], int]:
+    """The payloads of the frames from `start` on that have the head, and where the first stands that has not.
+
+    A frame ends them too whose rest is not one array of payloads, or that has more than `longest` bytes or `most`
+    payloads.
+    """
+    payloads: list[bytes] = []
+    append, at = payloads.append, len(head)
+    for number in range(start, len(frames)):
+        frame = frames[number]
+        size = len(frame)
+        if size > longest or size < at + 3 or not frame.startswith(head):
+            return payloads, number
+        kind, behind = frame[at], frame[at + 1]
+        # One message and a payload of less than 256 bytes: most frames of those who do not batch.
+        if kind == 0x91 and behind == 0xC4 and frame[at + 2] == size - at - 3:
+            append(frame[at + 3 :])
+        elif (more := _array(frame[at:])) is not None and len(more) <= most:
+            payloads += more
+        else:
+            return payloads, number
+    return payloads, len(frames)
+
+
+def _array(data: bytes) -> list[bytes] | None:
+    """The elements of an array of payloads that is all of `data`, or None."""
+    try:
+        payloads = unpack(data, FRAME_MESSAGES, FROM_CLIENT)
+    except WireError:
+        return None
+    if type(payloads) is not list or set(map(type, payloads)) != _BYTES_ONLY:
+        return None
+    return payloads

@@ -16,7 +16,7 @@ from tickwire.wire.encode import encode
 from tickwire.wire.messages import Delivery, Hello, Publish, Run, Subscribe
 from tickwire.wire.plain import head_of
 
-LIMITS = Limits(payload_bytes=300, frame_bytes=900, frame_messages=4, topics=3, pending_peer_bytes=2_000)
+LIMITS = Limits(payload_bytes=700, frame_bytes=1_500, frame_messages=4, topics=3, pending_peer_bytes=2_000)
 
 
 def single(topic: bytes, payload: bytes, array: bytes = b"\x91", text: bytes = b"", header: bytes = b"") -> bytes:
@@ -27,8 +27,14 @@ def single(topic: bytes, payload: bytes, array: bytes = b"\x91", text: bytes = b
     return b"\x93\x04\xc0\x91\x92" + text + topic + array + header + payload
 
 
+def plain(elements: list[object]) -> bytes:
+    """A plain PUBLISH of whatever is given for its payloads."""
+    frame: bytes = msgpack.packb([4, None, [["a", elements]]])
+    return frame
+
+
 payloads = st.one_of(
-    st.binary(max_size=4), st.sampled_from([b"", b"x", b"\xc4\x01x", bytes(255), bytes(256), bytes(300), bytes(301)])
+    st.binary(max_size=4), st.sampled_from([b"", b"x", b"\xc4\x01x", bytes(255), bytes(256), bytes(700), bytes(701)])
 )
 topics = st.sampled_from(
     [b"a", b"b", b"c", b"d", b"a.b", b"a..b", b"$sys", b"\xff", b"a" * 31, b"a" * 32, b"a" * 40, b""]
@@ -36,6 +42,7 @@ topics = st.sampled_from(
 arrays = st.sampled_from([b"\x91", b"\xdc\x00\x01", b"\x90", b"\x92", b"\xdd\x00\x00\x00\x01"])
 texts = st.sampled_from([b"\xd9\x01", b"\xda\x00\x01", b"\xa2", b"\xc4\x01"])
 headers = st.sampled_from([b"\xc5\x00\x01", b"\xc6\0\0\0\1", b"\xc4\x02", b"\xa1"])
+odd = st.one_of(st.just(b"x"), st.just(bytes(280)), st.sampled_from(["x", 1, None, [], {}, [b"x"], 1.5]))
 usual = st.builds(single, st.just(b"a"), payloads)
 frames = st.one_of(
     usual,
@@ -47,6 +54,7 @@ frames = st.one_of(
     st.builds(lambda frame, size: frame[:size], usual, st.integers(0, 20)),
     st.builds(lambda id, data: encode(Publish(id, [Run("a", [data])])), st.integers(0, 9), payloads),
     st.builds(lambda data: encode(Publish(None, [Run("a", data)])), st.lists(payloads, min_size=1, max_size=5)),
+    st.builds(plain, st.lists(odd, max_size=3)),
     st.builds(lambda data: encode(Publish(None, [Run("a", [data], 1)])), payloads),
     st.builds(lambda data: msgpack.packb([4, None, [["a", [data]]], {}]), payloads),
     st.builds(lambda data: msgpack.packb([4, None, [["a", [data], {}]]]), payloads),
@@ -103,7 +111,9 @@ def _take(link: Link, frames: list[bytes]) -> None:
 @example([single(b"a", b"1"), single(b"a", b"2"), single(b"a", b"3")[:7]], [1])
 @example([single(b"a", bytes(20) + b"\x91\xc4\x01y", text=b"\xda\x00\x01")] * 3, [1])
 @example([encode(Publish(None, [Run("a", [b"x"] * count)])) for count in (3, 4, 5)], [1])
-@example([single(b"a", bytes(299)), single(b"a", bytes(300)), single(b"a", bytes(301))], [1])
+@example([single(b"a", bytes(660)), single(b"a", bytes(700)), single(b"a", bytes(701))], [1])
+@example([single(b"a", b"1"), single(b"a", b"2"), single(b"a", b"", b"\xdc\x00\x00")[:-2]], [1])
+@example([single(b"a", b"1"), single(b"a", b"2"), plain(["x" * 600])], [1])
 @example([single(b"a", b"1"), single(b"a", b"2") + b"\xc0", single(b"a", b"3")], [1])
 def test_frames_taken_together_come_to_the_same_as_frames_taken_one_by_one(
     frames: list[bytes], reads: list[int]

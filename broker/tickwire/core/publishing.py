@@ -37,10 +37,10 @@ class Publishing:
             topic = None if head is None else heads.get(head)
             if head is None or topic is None:
                 break
-            payloads, behind = payloads_behind(head, frames, start, longest, limits.frame_messages)
+            payloads, size, behind = payloads_behind(head, frames, start, longest, limits.frame_messages)
             if not payloads:
                 break
-            engine.append(self._peer, topic, payloads, sum(map(len, payloads)), MSGPACK)
+            engine.append(self._peer, topic, payloads, size, MSGPACK)
             start = behind
         return start
 

@@ -10,6 +10,9 @@ _BEGIN = b"\x93\x04\xc0\x91\x92"  # [4, nil, [[: a PUBLISH without an id, of one
 _TOPIC_AT = len(_BEGIN)
 _SHORTEST = _TOPIC_AT + 4
 _BYTES_ONLY = {bytes}
+# Bytes a payload up to which joining them is the fastest way to see that all are bytes, and how many: 0.7 us for 64 of
+# 64, where two looks at each take 3.
+_SMALL = 512
 
 
 def head_of(frame: bytes) -> bytes | None:
@@ -26,36 +29,45 @@ def head_of(frame: bytes) -> bytes | None:
     return frame[: _TOPIC_AT + 2 + frame[_TOPIC_AT + 1]] if text == 0xD9 else None
 
 
-def payloads_behind(head: bytes, frames: list[bytes], start: int, longest: int, most: int) -> tuple[list[bytes], int]:
-    """The payloads of the frames from `start` on that have the head, and where the first stands that has not.
+def payloads_behind(
+    head: bytes, frames: list[bytes], start: int, longest: int, most: int
+) -> tuple[list[bytes], int, int]:
+    """The payloads of the frames from `start` on that have the head, their bytes, and where the first has it not.
 
     A frame ends them too whose rest is not one array of payloads, or that has more than `longest` bytes or `most`
     payloads.
     """
     payloads: list[bytes] = []
-    append, at = payloads.append, len(head)
+    append, at, total = payloads.append, len(head), 0
     for number in range(start, len(frames)):
         frame = frames[number]
         size = len(frame)
         if size > longest or size < at + 3 or not frame.startswith(head):
-            return payloads, number
-        kind, behind = frame[at], frame[at + 1]
+            return payloads, total, number
         # One message and a payload of less than 256 bytes: most frames of those who do not batch.
-        if kind == 0x91 and behind == 0xC4 and frame[at + 2] == size - at - 3:
+        behind_size = size - at - 3
+        if frame[at] == 0x91 and frame[at + 1] == 0xC4 and frame[at + 2] == behind_size:
             append(frame[at + 3 :])
-        elif (more := _array(frame[at:])) is not None and len(more) <= most:
-            payloads += more
+            total += behind_size
+        elif (found := _array(frame[at:])) is not None and len(found[0]) <= most:
+            payloads += found[0]
+            total += found[1]
         else:
-            return payloads, number
-    return payloads, len(frames)
+            return payloads, total, number
+    return payloads, total, len(frames)
 
 
-def _array(data: bytes) -> list[bytes] | None:
-    """The elements of an array of payloads that is all of `data`, or None."""
+def _array(data: bytes) -> tuple[list[bytes], int] | None:
+    """The elements of an array of payloads that is all of `data`, and their bytes; or None."""
     try:
         payloads = unpack(data, FRAME_MESSAGES, FROM_CLIENT)
     except WireError:
         return None
-    if type(payloads) is not list or set(map(type, payloads)) != _BYTES_ONLY:
+    if type(payloads) is not list:
         return None
-    return payloads
+    if len(data) > _SMALL * len(payloads):  # so an array of none is not one of payloads
+        return (payloads, sum(map(len, payloads))) if set(map(type, payloads)) == _BYTES_ONLY else None
+    try:
+        return payloads, len(b"".join(payloads))
+    except TypeError:
+        return None

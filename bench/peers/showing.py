@@ -26,8 +26,8 @@ _INTRODUCTION = """\
 # Benchmarks: Tickwire beside others
 
 Written by `make bench-peers ARGS="--page docs/benchmarks.md"`. Who the others are, in which version, and how each is
-set up is in [bench/peers](../bench/peers/README.md); the load tool is in [bench](../bench/README.md). Durable publishing
-has [a page of its own](durability-figures.md).
+set up is in [bench/peers](../bench/peers/README.md); the load tool is in [bench](../bench/README.md). Durable
+publishing has [a page of its own](durability-figures.md).
 
 All figures are of one run on one machine: medians, with the smallest and the largest round in parentheses. A ratio is
 of turns within one round, then their median: machines change within minutes, and only neighbours compare. Who was four

@@ -1,0 +1,117 @@
+"""The comparison with the peers: ratios within a round, who may be the best, and pages that name what was missed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+sys.path.append(str(BENCH))
+
+from peers.cases import CASES, Case, Round, in_the_running, verdict  # noqa: E402
+from peers.growth import AXES  # noqa: E402
+from peers.showing import write_page  # noqa: E402
+
+FAN_OUT = Case("fan-out", "a fan-out", (), gate=1.0, goal=1.5, of_floor=1.4)
+LATENCY = Case("latency", "a fixed load", (), latency=(1.3, 1.4))
+
+
+def turn(rate: float = 1e6, cpu: float = 1.0, p50: float = 100.0, p99: float = 1_000.0) -> dict[str, Any]:
+    return {
+        "deliveries_per_s": rate, "server_cpu_us_per_delivery": cpu, "latency_us": {"p50": p50, "p99": p99},
+        "server_cpu_s": 0.9, "seconds": 1.0, "own_cpu_share": 0.5,
+    }  # fmt: skip
+
+
+def test_a_ratio_is_of_the_best_peer_of_the_same_round() -> None:
+    rounds: list[Round] = [
+        {"Tickwire": turn(300), "NATS": turn(100), "Redis": turn(200), "floor": turn(400, cpu=0.5)},
+        {"Tickwire": turn(300), "NATS": turn(600), "Redis": turn(200), "floor": turn(400, cpu=1.0)},
+        {"Tickwire": turn(300), "NATS": turn(100), "Redis": turn(300), "floor": turn(400, cpu=0.8)},
+    ]
+
+    found = verdict(FAN_OUT, rounds, "Tickwire", "floor")
+
+    assert found is not None
+    best, floor = found.promises
+    assert (found.best, best.reached, best.met) == ("Redis", [1.5, 0.5, 1.0], True)
+    assert (floor.reached, floor.met) == ([2.0, 1.0, 1.25], True)
+
+
+def test_waits_are_compared_with_the_shortest_of_any_peer() -> None:
+    rounds: list[Round] = [
+        {"Tickwire": turn(p50=130, p99=900, cpu=3), "NATS": turn(p50=100, p99=900, cpu=2), "ws": turn(p50=200, p99=600)}
+    ]
+
+    found = verdict(LATENCY, rounds, "Tickwire", "floor")
+
+    assert found is not None
+    assert [(promise.reached, promise.met) for promise in found.promises] == [
+        ([1.3], True), ([1.5], False), ([3.0], False),
+    ]  # fmt: skip
+
+
+def test_a_peer_that_lost_a_message_has_no_figures_and_is_nobody_to_compare_with() -> None:
+    rounds: list[Round] = [
+        {"Tickwire": turn(100), "NATS": turn(50), "ws": turn(900)},
+        {"Tickwire": turn(100), "NATS": turn(50), "ws": {"failed": "reader 3: message 7 of publisher 0, expected 6"}},
+    ]
+
+    found = verdict(FAN_OUT, rounds, "Tickwire", "floor")
+
+    assert found is not None
+    assert (found.best, found.promises[0].reached) == ("NATS", [2.0, 2.0])
+    assert verdict(FAN_OUT, [{"Tickwire": turn(), "ws": {"failed": "x"}}], "Tickwire", "floor") is None
+
+
+def test_who_is_four_times_as_slow_takes_no_further_turns() -> None:
+    rates: Round = {"Tickwire": turn(100), "NATS": turn(400), "ws": turn(99), "picows": {"failed": "x"}}
+    waits: Round = {"Tickwire": turn(p99=100), "NATS": turn(p99=399), "ws": turn(p99=401)}
+
+    assert in_the_running(FAN_OUT, rates) == {"NATS"}
+    assert in_the_running(LATENCY, waits) == {"Tickwire", "NATS"}
+
+
+def test_a_page_shows_every_case_its_plots_and_what_was_missed(tmp_path: Path) -> None:
+    round: Round = {"Tickwire": turn(50), "Redis": turn(100), "ws": {"failed": "it dropped somebody"}}
+    results = {
+        "command": "make bench-peers", "machine": {"cpu": "a processor"}, "versions": {"Redis": "7.0.15"},
+        "missing": ["mosquitto"], "cases": {case.key: [round, round] for case in CASES},
+        "growth": {axis.key: {"Tickwire": [[step, 0.5] for step in axis.steps]} for axis in AXES},
+    }  # fmt: skip
+
+    write_page(results, tmp_path / "page.md", "make bench-peers")
+
+    text = (tmp_path / "page.md").read_text()
+    assert all(f"## {case.title}\n" in text for case in CASES)
+    missed = "0.5x (0.5 to 0.5) the deliveries a second of the best peer; promised at least 1x, hoped for 1.5x: MISSED"
+    assert missed in text
+    assert "| ws | failed: it dropped somebody |" in text
+    assert "Left out, since they were not installed: mosquitto." in text
+    drawn = {file.name for file in (tmp_path / "page").iterdir()}
+    assert drawn == {"rates.svg", *(f"{axis.key}.svg" for axis in AXES)}
+    assert all(f"(page/{name})" in text for name in drawn)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--case", "lunch"], "'lunch' is not one of 'fanout-256'"),
+        (["--peer", "kafka"], "'kafka' is not one of 'NATS'"),
+        (["--rounds", "0"], "0 is not in the range 1<=x<=50"),
+        (["--from", "nowhere.json"], "'nowhere.json' does not exist"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused_with_a_sentence(arguments: list[str], sentence: str) -> None:
+    command = [sys.executable, "-m", "peers", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(BENCH)}
+
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 2
+    assert sentence in " ".join(ended.stderr.split())

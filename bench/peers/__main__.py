@@ -39,7 +39,11 @@ NAMES = [peer.name for peer in PEERS]
 )
 @click.option("--page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page there, and its plots.")
 @click.option(
-    "--from", "saved", type=click.Path(path_type=Path, exists=True), help="Measure nothing: show a --json file."
+    "--from",
+    "saved",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    help="Measure nothing: show a --json file. Of several, the later ones count.",
 )
 def main(
     rounds: int | None,
@@ -50,15 +54,15 @@ def main(
     quick: bool,
     file: Path | None,
     page: Path | None,
-    saved: Path | None,
+    saved: Sequence[Path],
 ) -> None:
     """Put the same load on Tickwire and its peers, in turns, and compare.
 
     Each server has one core and the load tool another. Every message is checked: a peer that lost one has no figures,
     and where Tickwire lost one the bench says so and exits with 1.
     """
-    if saved is not None:
-        results = json.loads(saved.read_text())
+    if saved:
+        results = merged([json.loads(each.read_text()) for each in saved])
     else:
         results = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows)
     if file:
@@ -109,6 +113,16 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
             raise click.ClickException(str(failure)) from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    return results
+
+
+def merged(files: Sequence[showing.Results]) -> showing.Results:
+    """The figures of several runs. Of what was measured twice the later run counts."""
+    results, *others = files
+    for other in others:
+        results["cases"] |= other["cases"]
+        results["growth"] = results.get("growth", {}) | other.get("growth", {})
+        results["command"] += f"\n    {other['command']}"
     return results
 
 

@@ -35,6 +35,7 @@ def draw_rates(measured: Sequence[tuple[Case, list[Round]]], file: Path) -> None
         panel.set_visible(False)
     for panel, (case, rounds) in zip(panels.flat, measured, strict=False):
         _bars(panel, case, rounds)
+    figure.suptitle("Deliveries a second", x=0.01, ha="left", fontsize=10, fontweight="bold")
     _save(figure, file)
 
 
@@ -51,7 +52,7 @@ def _bars(panel: Any, case: Case, rounds: list[Round]) -> None:
     panel.set_xscale("log")
     panel.set_xlim(min(rates.values()) / 2, max(rates.values()) * 4)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
-    panel.set_title(f"{case.title}: deliveries a second", loc="left", fontsize=9)
+    panel.set_title(case.title, loc="left", fontsize=9)
 
 
 def draw_growth(axis: Axis, lines: dict[str, Line], file: Path) -> None:

@@ -47,10 +47,8 @@ def measure(
             round = {contenders[at].name: turns[at] for at in sorted(turns)}
             yield round
             if number == FOR_ALL - 1:
-                ahead = in_the_running(case, round)
-                still = [
-                    at for at in still if contenders[at] in (TICKWIRE, FLOOR_ITSELF) or contenders[at].name in ahead
-                ]
+                near = in_the_running(case, {peer.name: round[peer.name] for peer in peers})
+                still = [at for at in still if contenders[at] not in peers or contenders[at].name in near]
 
 
 def turns_of(case: Case, peers: Sequence[Contender], effort: Effort) -> int:

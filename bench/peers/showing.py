@@ -29,7 +29,7 @@ Written by `make bench-peers ARGS="--page docs/benchmarks.md"`. Who the others a
 set up is in [bench/peers](../bench/peers/README.md); the load tool is in [bench](../bench/README.md). Durable
 publishing has [a page of its own](durability-figures.md).
 
-All figures are of one run on one machine: medians, with the smallest and the largest round in parentheses. A ratio is
+All figures are of one machine: medians, with the smallest and the largest round in parentheses. A ratio is
 of turns within one round, then their median: machines change within minutes, and only neighbours compare. Who was four
 times as slow as the best in the second round took no further turns.
 """

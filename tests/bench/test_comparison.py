@@ -13,6 +13,7 @@ import pytest
 BENCH = Path(__file__).parents[2] / "bench"
 sys.path.append(str(BENCH))
 
+from peers.__main__ import merged  # noqa: E402
 from peers.cases import CASES, Case, Round, in_the_running, verdict  # noqa: E402
 from peers.growth import AXES  # noqa: E402
 from peers.showing import write_page  # noqa: E402
@@ -70,11 +71,23 @@ def test_a_peer_that_lost_a_message_has_no_figures_and_is_nobody_to_compare_with
 
 
 def test_who_is_four_times_as_slow_takes_no_further_turns() -> None:
-    rates: Round = {"Tickwire": turn(100), "NATS": turn(400), "ws": turn(99), "picows": {"failed": "x"}}
-    waits: Round = {"Tickwire": turn(p99=100), "NATS": turn(p99=399), "ws": turn(p99=401)}
+    rates: Round = {"Redis": turn(100), "NATS": turn(400), "ws": turn(101), "picows": {"failed": "x"}}
+    waits: Round = {"Redis": turn(p99=100), "NATS": turn(p99=399), "ws": turn(p99=401)}
 
-    assert in_the_running(FAN_OUT, rates) == {"NATS"}
-    assert in_the_running(LATENCY, waits) == {"Tickwire", "NATS"}
+    assert in_the_running(FAN_OUT, rates) == {"NATS", "ws"}
+    assert in_the_running(LATENCY, waits) == {"Redis", "NATS"}
+    assert in_the_running(FAN_OUT, {"ws": {"failed": "x"}}) == set()
+
+
+def test_of_two_files_the_later_one_counts() -> None:
+    round: Round = {"Tickwire": turn(50), "Redis": turn(100)}
+    first = {"command": "one", "cases": {"one": [round], "topics": [round]}, "missing": []}
+    second = {"command": "two", "cases": {"one": [round, round]}, "growth": {"readers": {}}}
+
+    assert merged([first, second]) == {
+        "command": "one\n    two", "cases": {"one": [round, round], "topics": [round]}, "missing": [],
+        "growth": {"readers": {}},
+    }  # fmt: skip
 
 
 def test_a_page_shows_every_case_its_plots_and_what_was_missed(tmp_path: Path) -> None:
@@ -102,7 +115,7 @@ def test_a_page_shows_every_case_its_plots_and_what_was_missed(tmp_path: Path) -
     ("arguments", "sentence"),
     [
         (["--case", "lunch"], "'lunch' is not one of 'fanout-256'"),
-        (["--peer", "kafka"], "'kafka' is not one of 'NATS'"),
+        (["--peer", "kafka"], "'kafka' is not one of 'nats'"),
         (["--rounds", "0"], "0 is not in the range 1<=x<=50"),
         (["--from", "nowhere.json"], "'nowhere.json' does not exist"),
     ],

@@ -73,6 +73,9 @@ class Session:
         Returns how many were acted on, and how many decoded.
         """
         at, decoded, count = 0, 0, len(frames)
+        if count == 1:  # nothing to be taken together
+            self.receive(frames[0], now)
+            return 1, 1
         while at < count and decoded < most:
             if self.greeted and not self.superseded:
                 plain = self._publishing.take_plain(frames, at) - at

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from house.cpu import cpu_seconds
+from tickwire.fanout.section import seal
 from tickwire.wire.limits import BYTES, MSGPACK
 from tickwire_client import WireError
 from tickwire_client.messages import Section
@@ -124,3 +125,16 @@ def test_a_value_that_cannot_be_packed_does_not_spoil_the_next() -> None:
 def test_a_naive_datetime_is_refused_with_what_works() -> None:
     with pytest.raises(TypeError, match=r"an aware one can: datetime\.now\(UTC\)"):
         pack([datetime(2026, 1, 1)])
+
+
+def test_the_sections_that_a_broker_makes_of_much_are_each_decoded_in_one_call() -> None:
+    published = [pack({"n": number, "x": "x" * (number % 400)}) for number in range(2_000)]
+
+    sections = seal("a", 0, 1, 0, 0.0, published, sum(map(len, published)), MSGPACK)
+
+    assert len(sections) > 3
+    for section in sections:
+        payloads = msgpack.unpackb(section.data)[4]
+        together = unpack_together(payloads)
+        assert together is not None
+        assert len(together) == len(payloads)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +22,18 @@ def describe() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         **{package: version(package) for package in PACKAGES},
     }
+
+
+def command(target: str, arguments: Sequence[str], outputs: Collection[str]) -> str:
+    """How to measure that again: `make` with those arguments, without the options that say where the figures go."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word in outputs:
+            next(words, None)
+        elif word.partition("=")[0] not in outputs:
+            kept.append(shlex.quote(word))
+    return f"make {target}" + (f' ARGS="{" ".join(kept)}"' if kept else "")
 
 
 def _cpu_model() -> str:

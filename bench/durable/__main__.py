@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -89,22 +88,10 @@ def main(
     if file:
         file.write_text(json.dumps(results, indent=1) + "\n")
     if page:
-        command = _command(sys.argv[1:])
+        command = machine.command("bench-durable", sys.argv[1:], ("--json", "--page", "--directory"))
         page.write_text(showing.page(results, sheets(results), command))
     console = Console()
     showing.show(console if console.is_terminal else Console(width=180), results, sheets(results))
-
-
-def _command(arguments: Sequence[str]) -> str:
-    """How to measure that again, without where the figures went."""
-    kept: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if word in ("--json", "--page", "--directory"):
-            next(words, None)
-        elif not word.startswith(("--json=", "--page=", "--directory=")):
-            kept.append(shlex.quote(word))
-    return "make bench-durable" + (f' ARGS="{" ".join(kept)}"' if kept else "")
 
 
 def _effort(effort: Effort, rounds: int | None, seconds: float | None) -> Effort:

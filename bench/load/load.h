@@ -126,6 +126,8 @@ typedef struct {
 
 void add(template *t, const void *data, size_t size); /* zeros where data is NULL */
 void add_payload(template *t, int topic);
+/* --batch publishes, one behind the other. */
+void make_each(template *t, int topic, void (*publish)(template *, int));
 void add_frame_header(template *t, unsigned opcode, size_t size);
 
 struct dialect {

@@ -20,7 +20,16 @@ void add(template *t, const void *data, size_t size) {
     t->size += size;
 }
 
+void make_each(template *t, int topic, void (*publish)(template *, int)) {
+    for (int i = 0; i < asked.batch; i++) {
+        size_t before = t->size;
+        publish(t, topic);
+        t->stride = t->size - before;
+    }
+}
+
 void add_payload(template *t, int topic) {
+    if (!t->first) t->first = t->size;
     size_t size = (size_t)asked.payload, rest = size - FILLING_AT;
     uint8_t head[FILLING_AT] = {0x83, 0xa1, 't', 0xcf, [12] = 0xa1, 'n', 0xcf, [23] = 0xa1, 'x', 0xc5}, last[4];
     if (rest <= 0xffff) {

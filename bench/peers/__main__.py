@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shlex
 import shutil
 import sys
 import tempfile
@@ -14,7 +12,7 @@ from pathlib import Path
 
 import click
 import machine
-from processes import FLOOR, HERE, LOAD, LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
+from processes import FLOOR, LOAD, LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -68,7 +66,7 @@ def main(
     if file:
         file.write_text(json.dumps(results, indent=1) + "\n")
     if page:
-        showing.write_page(results, page, results["command"])
+        showing.write_page(results, page)
     console = Console()
     showing.show(console if console.is_terminal else Console(width=150), results)
 
@@ -83,7 +81,7 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
     versions = {peer.name: peer.version() for peer in PEERS if not wanted or peer.name in wanted}
     peers = [peer for peer in PEERS if versions.get(peer.name)]
     results: showing.Results = {
-        "command": _command(sys.argv[1:]),
+        "command": machine.command("bench-peers", sys.argv[1:], ("--json", "--page")),
         "machine": machine.describe(),
         "effort": dataclasses.asdict(effort),
         "versions": {name: told for name, told in versions.items() if told},
@@ -126,22 +124,9 @@ def merged(files: Sequence[showing.Results]) -> showing.Results:
     return results
 
 
-def _command(arguments: Sequence[str]) -> str:
-    """How to measure that again, without where the figures went."""
-    kept: list[str] = []
-    words = iter(arguments)
-    for word in words:
-        if word in ("--json", "--page"):
-            next(words, None)
-        elif not word.startswith(("--json=", "--page=")):
-            kept.append(shlex.quote(word))
-    return "make bench-peers" + (f' ARGS="{" ".join(kept)}"' if kept else "")
-
-
 def _effort(effort: Effort, rounds: int | None, seconds: float | None) -> Effort:
     return dataclasses.replace(effort, rounds=rounds or effort.rounds, seconds=seconds or effort.seconds)
 
 
 if __name__ == "__main__":
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
     main()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from processes import RunFailed, load
-
-from peers.running import Advance, Effort
-from peers.starting import TICKWIRE, Contender, awake
+from peers.running import Advance, Effort, take_turn
+from peers.starting import TICKWIRE, Contender, all_started
 
 Line = list[tuple[int, float]]  # (place on the axis, microseconds of CPU a delivery)
 
@@ -25,9 +22,6 @@ class Axis:
     steps: tuple[int, ...]
     options: tuple[object, ...]  # of each step, before the step itself
     explained: str
-
-    def told(self, step: int) -> tuple[object, ...]:
-        return (*self.options, step)
 
 
 AXES = [
@@ -57,6 +51,7 @@ AXES = [
         "which is the slope: bytes, not messages.",
     ),
 ]
+RUNS = 3  # of each step
 BESIDE = ("NATS", "Redis", "uWebSockets.js")
 
 
@@ -66,26 +61,15 @@ def measure(
     """The line of each contender: medians of the rounds. A step in which it lost a message is left out of its line."""
     contenders = [TICKWIRE, *(each for each in peers if each.name in BESIDE)]
     lines: dict[str, Line] = {each.name: [] for each in contenders}
-    with ExitStack() as stack:
-        servers = [
-            stack.enter_context(each.started(directory / f"{axis.key}-{at}")) for at, each in enumerate(contenders)
-        ]
+    with all_started(contenders, directory / axis.key) as servers:
         for step in axis.steps:
             for contender, server in zip(contenders, servers, strict=True):
                 advance(f"{axis.key} {step:,}: {contender.name}")
-                options = ["--mode", contender.dialect, "--duration", effort.seconds, "--warmup", effort.warmup]
-                try:
-                    with awake(server):
-                        runs = [load(server, *options, *axis.told(step)) for _ in range(_RUNS)]
-                except RunFailed:
-                    if contender is TICKWIRE:
-                        raise
-                    continue
-                lines[contender.name].append((step, median(run["server_cpu_us_per_delivery"] for run in runs)))
+                runs = [take_turn(contender, server, effort, (*axis.options, step)) for _ in range(RUNS)]
+                if all("failed" not in run for run in runs):
+                    cpu = median(run["server_cpu_us_per_delivery"] for run in runs)
+                    lines[contender.name].append((step, cpu))
     return lines
-
-
-_RUNS = 3
 
 
 def turns() -> Iterator[int]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from processes import Figures, RunFailed, Server, load
 
 from peers.cases import Case, Round, in_the_running
-from peers.starting import FLOOR_ITSELF, TICKWIRE, Contender, awake
+from peers.starting import FLOOR_ITSELF, TICKWIRE, Contender, all_started, awake
 
 Advance = Callable[[str], None]
 FOR_ALL = 2  # rounds; then those go on who may be the best
@@ -30,18 +29,14 @@ def measure(
 ) -> Iterator[Round]:
     """Give what each round came to. A peer that loses a message has no figures; where Tickwire does, RunFailed."""
     contenders = [TICKWIRE, *peers, *([FLOOR_ITSELF] if case.floor else [])]
-    with ExitStack() as stack:
-        servers = [
-            stack.enter_context(each.started(directory / f"{case.key}-{number}"))
-            for number, each in enumerate(contenders)
-        ]
+    with all_started(contenders, directory / case.key) as servers:
         still = list(range(len(contenders)))
         for number in range(effort.rounds):
             # Each round begins with another, so that nobody always follows the same one.
             turns: dict[int, Figures] = {}
             for at in still[number % len(still) :] + still[: number % len(still)]:
                 advance(f"{case.key}: {contenders[at].name}")
-                turns[at] = _turn(case, contenders[at], servers[at], effort)
+                turns[at] = take_turn(contenders[at], servers[at], effort, case.options)
             for at in set(range(len(contenders))) - set(still):
                 advance(f"{case.key}: {contenders[at].name}")
             round = {contenders[at].name: turns[at] for at in sorted(turns)}
@@ -56,8 +51,9 @@ def turns_of(case: Case, peers: Sequence[Contender], effort: Effort) -> int:
     return effort.rounds * (1 + len(peers) + case.floor)
 
 
-def _turn(case: Case, contender: Contender, server: Server, effort: Effort) -> Figures:
-    options = ["--mode", contender.dialect, "--duration", effort.seconds, "--warmup", effort.warmup, *case.options]
+def take_turn(contender: Contender, server: Server, effort: Effort, told: Sequence[object]) -> Figures:
+    """What the load tool says of it, told how. {"failed": why} where a peer loses a message; for Tickwire RunFailed."""
+    options = ["--mode", contender.dialect, "--duration", effort.seconds, "--warmup", effort.warmup, *told]
     try:
         with awake(server):
             return load(server, *options)

@@ -79,14 +79,14 @@ def show(console: Console, results: Results) -> None:
     )
 
 
-def write_page(results: Results, page: Path, command: str) -> None:
+def write_page(results: Results, page: Path) -> None:
     """The page, and beside it a folder of its name with the plots."""
     from peers.plots import draw_growth, draw_rates
 
     folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     origin = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in _origin(results).items())
-    parts = [_INTRODUCTION, f"## Where they come from\n\n    {command}\n\n{origin}\n"]
+    parts = [_INTRODUCTION, f"## Where they come from\n\n    {results['command']}\n\n{origin}\n"]
     if measured := list(_measured(results)):
         draw_rates([(case, rounds) for case, rounds in measured if case.latency is None], folder / "rates.svg")
         parts.append(f"## At a glance\n\n![Deliveries a second]({folder.name}/rates.svg)\n\n{_summary(measured)}\n")
@@ -128,14 +128,12 @@ def _told(promise: Promise) -> str:
 def _summary(measured: Sequence[tuple[Case, list[Round]]]) -> str:
     lines = ["| | the best peer | Tickwire | promised |", "|---|---|--:|--:|"]
     for case, rounds in measured:
-        found = _verdict(case, rounds)
-        for promise in found.promises if found is not None else ():
+        if (found := _verdict(case, rounds)) is None:
+            continue
+        for promise in found.promises:
             bound = f"{'<=' if promise.most else '>='} {TIMES.show(promise.bound)}"
-            met = "" if promise.met else " **MISSED**"
-            best = found.best if found is not None else ""
-            lines.append(
-                f"| {case.title}: {promise.text} | {best} | {TIMES.show(median(promise.reached))} | {bound}{met} |"
-            )
+            reached, missed = TIMES.show(median(promise.reached)), "" if promise.met else " **MISSED**"
+            lines.append(f"| {case.title}: {promise.text} | {found.best} | {reached} | {bound}{missed} |")
     return "\n".join(lines)
 
 

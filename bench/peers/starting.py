@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -46,6 +46,13 @@ class Contender:
                 yield server
             finally:
                 os.kill(server.pid, signal.SIGCONT)
+
+
+@contextmanager
+def all_started(contenders: Sequence[Contender], directory: Path) -> Iterator[list[Server]]:
+    """Each of them, in a directory of its own below that one."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(each.started(directory / str(at))) for at, each in enumerate(contenders)]
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def test_a_page_shows_every_case_its_plots_and_what_was_missed(tmp_path: Path) -
         "growth": {axis.key: {"Tickwire": [[step, 0.5] for step in axis.steps]} for axis in AXES},
     }  # fmt: skip
 
-    write_page(results, tmp_path / "page.md", "make bench-peers")
+    write_page(results, tmp_path / "page.md")
 
     text = (tmp_path / "page.md").read_text()
     assert all(f"## {case.title}\n" in text for case in CASES)

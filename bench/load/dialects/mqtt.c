@@ -43,22 +43,19 @@ static void greet(connection *c) {
     c->awaited++;
 }
 
-static void make(template *t, int topic) {
+static void add_publish(template *t, int topic) {
     char name[32];
     size_t length = (size_t)snprintf(name, sizeof name, TOPIC_PREFIX "%d", topic), id = asked.acks ? 2 : 0;
     uint8_t head[5] = {(uint8_t)(PUBLISH | (asked.acks ? 2 : 0))}, size[2], number[2] = {0, 1};
     put_u16(size, length);
-    for (int i = 0; i < asked.batch; i++) {
-        size_t before = t->size;
-        add(t, head, 1 + put_length(head + 1, 2 + length + id + (size_t)asked.payload));
-        add(t, size, 2);
-        add(t, name, length);
-        add(t, number, id); /* always the same: the broker answers in order, and does not look at it at QoS 1 */
-        if (i == 0) t->first = t->size;
-        add_payload(t, topic);
-        t->stride = t->size - before;
-    }
+    add(t, head, 1 + put_length(head + 1, 2 + length + id + (size_t)asked.payload));
+    add(t, size, 2);
+    add(t, name, length);
+    add(t, number, id); /* always the same: the broker answers in order, and does not look at it at QoS 1 */
+    add_payload(t, topic);
 }
+
+static void make(template *t, int topic) { make_each(t, topic, add_publish); }
 
 static size_t measure(const uint8_t *data, size_t size) {
     size_t length = 0;

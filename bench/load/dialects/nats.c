@@ -34,18 +34,11 @@ static void add_publish(template *t, int topic) {
     char line[64];
     int size = snprintf(line, sizeof line, "PUB " TOPIC_PREFIX "%d %d\r\n", topic, asked.payload);
     add(t, line, (size_t)size);
-    if (!t->first) t->first = t->size;
     add_payload(t, topic);
     add(t, "\r\n", 2);
 }
 
-static void make(template *t, int topic) {
-    for (int i = 0; i < asked.batch; i++) {
-        size_t before = t->size;
-        add_publish(t, topic);
-        t->stride = t->size - before;
-    }
-}
+static void make(template *t, int topic) { make_each(t, topic, add_publish); }
 
 static void make_for_websocket(template *t, int topic) {
     template stream = {0};

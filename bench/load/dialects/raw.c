@@ -15,15 +15,12 @@ static void target(const connection *c, char *text, size_t room) {
     if (size >= room) fail("more topics than the target of an upgrade can name: use --each");
 }
 
-static void make(template *t, int topic) {
-    for (int i = 0; i < asked.batch; i++) {
-        size_t before = t->size;
-        add_frame_header(t, BINARY, (size_t)asked.payload);
-        if (i == 0) t->first = t->size;
-        add_payload(t, topic);
-        t->stride = t->size - before;
-    }
+static void add_publish(template *t, int topic) {
+    add_frame_header(t, BINARY, (size_t)asked.payload);
+    add_payload(t, topic);
 }
+
+static void make(template *t, int topic) { make_each(t, topic, add_publish); }
 
 const dialect RAW = {
     .name = "raw",

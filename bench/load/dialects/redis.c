@@ -29,19 +29,16 @@ static void greet(connection *c) {
     }
 }
 
-static void make(template *t, int topic) {
+static void add_publish(template *t, int topic) {
     char name[32], head[128];
     snprintf(name, sizeof name, TOPIC_PREFIX "%d", topic);
     int size = snprintf(head, sizeof head, "*3\r\n$7\r\nPUBLISH\r\n$%zu\r\n%s\r\n$%d\r\n", strlen(name), name, asked.payload);
-    for (int i = 0; i < asked.batch; i++) {
-        size_t before = t->size;
-        add(t, head, (size_t)size);
-        if (i == 0) t->first = t->size;
-        add_payload(t, topic);
-        add(t, "\r\n", 2);
-        t->stride = t->size - before;
-    }
+    add(t, head, (size_t)size);
+    add_payload(t, topic);
+    add(t, "\r\n", 2);
 }
+
+static void make(template *t, int topic) { make_each(t, topic, add_publish); }
 
 /* The number of a line such as "$64\r\n", and where the next begins; NULL where it has not come whole. */
 static const uint8_t *read_line(const uint8_t *at, const uint8_t *end, long *number) {

@@ -16,17 +16,14 @@ static void target(const connection *c, char *text, size_t room) {
 
 static void greet(connection *c) { c->awaited = 1; /* Engine.IO speaks first */ }
 
-static void make(template *t, int topic) {
-    for (int i = 0; i < asked.batch; i++) {
-        size_t before = t->size;
-        add_frame_header(t, TEXT, sizeof EVENT - 1);
-        add(t, EVENT, sizeof EVENT - 1);
-        add_frame_header(t, BINARY, (size_t)asked.payload);
-        if (i == 0) t->first = t->size;
-        add_payload(t, topic);
-        t->stride = t->size - before;
-    }
+static void add_publish(template *t, int topic) {
+    add_frame_header(t, TEXT, sizeof EVENT - 1);
+    add(t, EVENT, sizeof EVENT - 1);
+    add_frame_header(t, BINARY, (size_t)asked.payload);
+    add_payload(t, topic);
 }
+
+static void make(template *t, int topic) { make_each(t, topic, add_publish); }
 
 static void on_text(connection *c, const uint8_t *data, size_t size) {
     if (size >= 1 && data[0] == '0') {

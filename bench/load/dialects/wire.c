@@ -59,7 +59,6 @@ static void make(template *t, int topic) {
     for (int i = 0; i < asked.batch; i++) {
         size_t before = body.size;
         add_payload_header(&body);
-        if (i == 0) body.first = body.size;
         add_payload(&body, topic);
         body.stride = body.size - before;
     }

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import resource
 import signal
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from urllib.parse import parse_qs, urlsplit
 
 import picows  # type: ignore[import-not-found, unused-ignore]
 import uvloop
+from asked import BACKLOG, arguments, topics_of
 from picows.websockets.asyncio import server as interface  # type: ignore[import-not-found, unused-ignore]
 from picows.websockets.exceptions import ConnectionClosed  # type: ignore[import-not-found, unused-ignore]
 
-BACKLOG = 5_000
 READERS: defaultdict[int, set[picows.WSTransport]] = defaultdict(set)
 CONNECTIONS: defaultdict[int, set[interface.ServerConnection]] = defaultdict(set)
 
@@ -60,14 +57,6 @@ def say_goodbye(transport: picows.WSTransport, frame: picows.WSFrame) -> None:
 def listener(request: picows.WSUpgradeRequest) -> picows.WSListener:
     topics = topics_of(request.path.decode())
     return Publisher() if topics is None else Reader(topics)
-
-
-def topics_of(path: str) -> list[int] | None:
-    """What a reader asks for; None for a publisher."""
-    query = parse_qs(urlsplit(path).query)
-    if "publish" in query:
-        return None
-    return [int(topic) for topic in query.get("topics", ["0"])[0].split(",")]
 
 
 async def handler(connection: interface.ServerConnection) -> None:
@@ -116,13 +105,8 @@ async def run(port: int, compress: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 picks one")
-    parser.add_argument("--compress", action="store_true", help="permessage-deflate, as the library does it by default")
-    arguments = parser.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    uvloop.run(run(arguments.port, arguments.compress))
+    asked = arguments(__doc__)
+    uvloop.run(run(asked.port, asked.compress))
 
 
 if __name__ == "__main__":

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import resource
 import signal
 from typing import Any
 
+from asked import arguments
 from socketify import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
     App,
     AppListenOptions,
@@ -61,13 +60,8 @@ def announce(config: AppListenOptions) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 picks one")
-    parser.add_argument("--compress", action="store_true", help="permessage-deflate, as in the library's examples")
-    arguments = parser.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    serve(arguments.port, arguments.compress)
+    asked = arguments(__doc__)
+    serve(asked.port, asked.compress)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import resource
 import signal
 import socket
 from typing import Any
@@ -11,8 +9,8 @@ from urllib.parse import parse_qs
 
 import socketio  # type: ignore[import-not-found, import-untyped, unused-ignore]
 import uvicorn  # type: ignore[import-not-found, unused-ignore]
+from asked import BACKLOG, arguments
 
-BACKLOG = 5_000
 MESSAGE_BYTES = 16 << 20  # what uvicorn allows; the default of the AsyncServer is less than 1 MiB
 
 sio = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], max_http_buffer_size=MESSAGE_BYTES)
@@ -41,21 +39,16 @@ class Server(uvicorn.Server):  # type: ignore[misc, unused-ignore]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 picks one")
-    parser.add_argument("--compress", action="store_true", help="permessage-deflate, as the library does it by default")
-    arguments = parser.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asked = arguments(__doc__)
     # uvicorn ends in good order and then raises the signal again, which would become the exit status.
     signal.signal(signal.SIGTERM, lambda *_: None)
     config = uvicorn.Config(
         socketio.ASGIApp(sio),
         host="127.0.0.1",
-        port=arguments.port,
+        port=asked.port,
         loop="uvloop",
         backlog=BACKLOG,
-        ws_per_message_deflate=arguments.compress,
+        ws_per_message_deflate=asked.compress,
         log_level="warning",
     )
     Server(config).run()

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import resource
 import signal
 from collections import defaultdict
 from contextlib import suppress
-from urllib.parse import parse_qs, urlsplit
 
 import uvloop
+from asked import BACKLOG, arguments, topics_of
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 from websockets.exceptions import ConnectionClosed
 
-BACKLOG = 5_000
 READERS: defaultdict[int, set[ServerConnection]] = defaultdict(set)
 
 
 async def handler(connection: ServerConnection) -> None:
     """One connection: with ?publish=1 it only sends, else it gets the messages of ?topics=3,17."""
     assert connection.request is not None
-    query = parse_qs(urlsplit(connection.request.path).query)
-    if "publish" in query:
+    topics = topics_of(connection.request.path)
+    if topics is None:
         await publish(connection)
     else:
-        await read(connection, [int(topic) for topic in query.get("topics", ["0"])[0].split(",")])
+        await read(connection, topics)
 
 
 async def publish(connection: ServerConnection) -> None:
@@ -56,13 +53,8 @@ async def run(port: int, compress: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0 picks one")
-    parser.add_argument("--compress", action="store_true", help="permessage-deflate, as the library does it by default")
-    arguments = parser.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    uvloop.run(run(arguments.port, arguments.compress))
+    asked = arguments(__doc__)
+    uvloop.run(run(asked.port, asked.compress))
 
 
 if __name__ == "__main__":

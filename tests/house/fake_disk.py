@@ -24,6 +24,7 @@ Failure = Callable[[str], Exception]
 Change = tuple[int, bytes] | int  # a write (offset, bytes), or a new size
 VFS = "fake-disk"
 SECTOR = 512
+JOURNAL_BYTES = 8 << 10  # so few that it is filled again and again
 
 _disks: WeakValueDictionary[str, FakeDisk] = WeakValueDictionary()
 _numbers = itertools.count(1)
@@ -78,6 +79,7 @@ class FakeDisk:
     """
 
     vfs: str | None = VFS
+    block = SECTOR
 
     def __init__(self) -> None:
         self.name = f"disk-{next(_numbers)}"
@@ -185,6 +187,27 @@ class FakeDisk:
 
     def allocate_wal(self) -> None:
         pass
+
+    def make_journal(self) -> int:
+        file = self.files.setdefault("journal", FakeFile())
+        grows = JOURNAL_BYTES - len(file.content)
+        if grows > 0:
+            try:
+                self.count_write(file, len(file.content), grows, _no_space)
+                file.write(bytes(grows), len(file.content))
+                self.count_sync(file, _input_output)
+            except OSError:
+                return 0
+        return JOURNAL_BYTES
+
+    def write_through(self, name: str, data: bytes, at: int) -> None:
+        file = self.files[name]
+        self.count_write(file, at, len(data), _no_space)
+        file.write(data, at)
+        self.count_sync(file, _input_output)
+
+    def sync_wal(self) -> None:
+        """Nobody asks for it where there is only one connection."""
 
     def sync(self) -> None:
         for file in self.files.values():

@@ -69,6 +69,10 @@ class KeptStore:
         )  # fmt: skip
         return self._life
 
+    unsettled = 0
+
+    def settle(self) -> None: ...
+
     def commit(self, batch: Batch) -> None:
         if self.fail is not None:
             failure, self.fail = self.fail, None

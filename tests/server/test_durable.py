@@ -102,11 +102,12 @@ async def until_published(client: Client, topic: str) -> Receipt:
 
 
 @contextlib.contextmanager
-def injected(broker: BrokerProcess, how: str, file: Path | None = None) -> Iterator[None]:
-    """What the kernel answers to each fdatasync and fsync of the broker, or only to those of a file."""
-    calls = "fdatasync,fsync"
+def injected(broker: BrokerProcess, data: Path, how: str, syncs_of: str = "") -> Iterator[None]:
+    """What the kernel answers where the broker's files are written or synced, or only where that one is synced."""
+    calls = "fdatasync,fsync" if syncs_of else "fdatasync,fsync,pwrite64"
     command = ["strace", "-f", "-p", str(broker.pid), "-e", f"trace={calls}", "-e", f"inject={calls}:{how}"]
-    command += ["-P", str(file)] if file else []
+    for name in [syncs_of] if syncs_of else ["journal", "tickwire.db", "tickwire.db-wal"]:
+        command += ["-P", str(data / name)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
         try:
             assert strace.stderr is not None
@@ -171,7 +172,7 @@ async def test_nothing_acknowledged_is_lost_by_kill_9_under_load(tmp_path: Path)
 
 async def test_a_stop_lets_those_who_publish_have_their_acknowledgments(tmp_path: Path) -> None:
     async with killed(tmp_path / "data") as (broker, client):
-        with injected(broker, "delay_exit=300000"):
+        with injected(broker, tmp_path / "data", "delay_exit=300000"):
             publishes = [asyncio.create_task(client.publish("t", n)) for n in range(10)]
             await until(lambda: received(broker, 2))
             broker.process.send_signal(signal.SIGTERM)
@@ -208,7 +209,7 @@ async def test_what_some_topics_keep_follows_their_rules(tmp_path: Path) -> None
 async def test_the_loop_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     async with killed(tmp_path / "data") as (broker, client):
         await client.publish("t", "before")
-        with injected(broker, "delay_exit=1000000"):
+        with injected(broker, tmp_path / "data", "delay_exit=1000000"):
             publish = asyncio.create_task(client.publish("t", "slow"))
             await until(lambda: received(broker, 3))
 
@@ -293,7 +294,7 @@ async def test_a_failed_fsync_leaves_one_outcome_unknown_and_ends_all_writing(tm
     async with killed(tmp_path / "data") as (broker, client), client.subscribe("t") as reader:
         for n in range(3):
             await client.publish("t", n)
-        with injected(broker, "error=EIO"), pytest.raises(OutcomeUnknown):
+        with injected(broker, tmp_path / "data", "error=EIO"), pytest.raises(OutcomeUnknown):
             await client.publish("t", "lost?")
         with pytest.raises(Refused) as refused:
             await client.publish("t", "after")
@@ -309,7 +310,7 @@ async def test_a_failed_fsync_leaves_one_outcome_unknown_and_ends_all_writing(tm
 
 async def test_a_failed_fsync_beside_the_commits_ends_all_writing_too(tmp_path: Path) -> None:
     async with killed(tmp_path / "data") as (broker, client):
-        with injected(broker, "error=EIO:when=1", tmp_path / "data" / "tickwire.db"):
+        with injected(broker, tmp_path / "data", "error=EIO:when=1", "tickwire.db"):
             stored, outcome = await publish_until_unknown(client, "t")
         with pytest.raises(Refused) as refused:
             await client.publish("t", "after")
@@ -328,7 +329,7 @@ async def test_an_error_that_retention_meets_makes_health_red_before_anybody_pub
         async def is_red() -> bool:
             return await health(broker) == (503, "store_failed")
 
-        with injected(broker, "error=EIO"):
+        with injected(broker, tmp_path / "data", "error=EIO"):
             await until(is_red)
         with pytest.raises(OutcomeUnknown):
             await client.publish("t", 2)
@@ -339,7 +340,7 @@ async def test_an_error_that_retention_meets_makes_health_red_before_anybody_pub
 async def test_a_broker_that_is_told_to_exits_when_its_disk_fails(tmp_path: Path) -> None:
     async with killed(tmp_path / "data", "--exit-on-store-failure") as (broker, client):
         await client.publish("t", 1)
-        with injected(broker, "error=EIO"):
+        with injected(broker, tmp_path / "data", "error=EIO"):
             with pytest.raises(OutcomeUnknown):
                 await client.publish("t", 2)
             code = await asyncio.wait_for(broker.process.wait(), 20)

@@ -159,6 +159,12 @@ class Broker:
             self._is_gone(each.topic, each.start)
         self.done.append(lambda: self.engine.retained(dropped))
 
+    def settle(self) -> None:
+        try:
+            self.store.settle()
+        except StoreFailed:
+            return  # the next commit tells the engine
+
     def probe(self) -> None:
         if self.halted and not self.down and self.batch is None:
             try:

@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
-import apsw
-
+from house.fake_disk import FakeDisk
 from tickwire.core import pipeline
 from tickwire.core.aftermath import Aftermath
 from tickwire.core.commits import Commit
@@ -24,6 +23,9 @@ from tickwire.core.trails import Trail
 from tickwire.fanout import catchup
 from tickwire.fanout.log import Reading, TopicLog
 from tickwire.store.disk import opening
+from tickwire.store.disk.ahead import Ahead
+from tickwire.store.disk.journal import Journal
+from tickwire.store.disk.writer import Writer
 
 Patch = Any
 
@@ -55,15 +57,38 @@ def delivery_before_sync() -> Patch:
 
 
 def no_sync() -> Patch:
-    """The database leaves it to the system when its writes reach the disk."""
-    connect = opening.connect
+    """The journal leaves it to the system when its writes reach the disk."""
 
-    def careless(*values: Any, **named: Any) -> apsw.Connection:
-        connection = connect(*values, **named)
-        connection.pragma("synchronous", "off")
-        return connection
+    def careless(self: FakeDisk, name: str, data: bytes, at: int) -> None:
+        self.count_write(self.files[name], at, len(data))
+        self.files[name].write(data, at)
 
-    return patch.object(opening, "connect", careless)
+    return patch.object(FakeDisk, "write_through", careless)
+
+
+def no_sync_at_home() -> Patch:
+    """The database leaves it to the system, and the journal begins anew all the same."""
+    transact = Writer.transact
+
+    def careless(self: Writer, work: Any, survives: Any = (), syncs: bool = True) -> None:
+        transact(self, work, survives, syncs=False)
+
+    return patch.object(Writer, "transact", careless)
+
+
+def journal_filled_too_early() -> Patch:
+    """A half of the journal is filled again before what is in it is durable elsewhere."""
+    return patch.object(Journal, "waits", False)
+
+
+def journal_unread() -> Patch:
+    """What a life that was killed left in its journal is not looked at."""
+    return patch.object(opening, "entries_after", lambda *values: [])
+
+
+def newest_unread() -> Patch:
+    """Who reads from the store does not see what the database has not yet."""
+    return patch.object(Ahead, "of", lambda self, topic: [])
 
 
 def no_dedup_after_restart() -> Patch:
@@ -166,6 +191,10 @@ PLANTS: dict[str, Callable[[], Patch]] = {
         ack_before_sync,
         delivery_before_sync,
         no_sync,
+        no_sync_at_home,
+        journal_filled_too_early,
+        journal_unread,
+        newest_unread,
         no_dedup_after_restart,
         retry_stored_twice,
         gap_notice_dropped,

@@ -158,6 +158,13 @@ def retain(world: World) -> None:
         world.is_dark()
 
 
+def settle(world: World) -> None:
+    """What commits have put off is done, between two of them."""
+    if not world.broker.down:
+        world.broker.settle()
+        world.is_dark()
+
+
 def the_disk_fails(world: World) -> None:
     if world.random.random() < 0.4:
         world.outcome.counts["failed syncs"] += 1
@@ -245,6 +252,7 @@ STEPS: dict[Callable[[World], None], int] = {
     a_quiet_minute: 2,
     the_clock_is_set: 1,
     retain: 4,
+    settle: 6,
     the_disk_fails: 2,
     the_disk_is_full: 1,
     there_is_room: 3,

@@ -70,7 +70,7 @@ def test_what_is_lost_of_the_end_is_said() -> None:
     for _ in range(10):
         author.commit(("a", 1))
     disk.kill()
-    disk.truncate("tickwire.db-wal", 50_000)
+    disk.truncate("journal", 1_000)
 
     (finding,) = check(disk).findings
 
@@ -100,6 +100,7 @@ def test_damage_in_other_tables_is_named_by_the_table() -> None:
         disk = FakeDisk.formatted()
         author = Author(disk.store())
         author.commit(("a", 2))
+        author.store.settle()
         author.store._writer.connection.execute(f"UPDATE {table} SET checksum = checksum + 1")
         disk.kill()
 

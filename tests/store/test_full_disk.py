@@ -34,6 +34,7 @@ def test_a_commit_that_finds_no_room_leaves_nothing_behind() -> None:
 
     assert sorted(read_all(author.store, "a", end).messages) == list(range(end))
     disk.kill()
+    disk.full_at = None
     assert {topic.name: topic.end for topic in disk.store().open().topics} == {"a": end}
 
 

@@ -108,7 +108,8 @@ class Dropped:
 
 class Store(Protocol):
     """Where sections last. `commit`, `read`, `find` and `retain` may take the time of a disk: never call them from a
-    loop that others wait for. `commit` and `retain` are called by one thread at a time, `read` and `find` by another.
+    loop that others wait for. `commit`, `settle` and `retain` are called by one thread at a time, `read` and `find` by
+    another.
     """
 
     acknowledges: str
@@ -122,6 +123,13 @@ class Store(Protocol):
 
     def commit(self, batch: Batch) -> None:
         """Keep all of it; it is safe when this returns. Raises StoreFull or StoreFailed."""
+
+    @property
+    def unsettled(self) -> int:
+        """Commits that are safe and not yet where they are to stay."""
+
+    def settle(self) -> None:
+        """Do the work that commits have put off, some milliseconds of it. Raises StoreFailed."""
 
     def read(self, topic: str, cursor: int, budget: int) -> Reading:
         """Sections from the cursor on, up to `budget` bytes, at least one where there is one.

@@ -106,7 +106,7 @@ class Broker:
         if settings.compression:
             deflater = Deflater(settings.deflate_level, settings.deflate_window, settings.deflate_from)
         limits = limits_of(settings)
-        self._pump = Pump(Engine(limits, store_of(settings), deflater), limits.policies)
+        self._pump = Pump(Engine(limits, store_of(settings), deflater), limits.policies, settings.busy_poll)
         if self._pump.storage is not None:
             self._pump.storage.on_failure = self._store_failed
         self._heartbeat = Heartbeat(self._pump, self.settings, self._connections)

@@ -30,14 +30,14 @@ class Waiter(Protocol):
 class Pump:
     """Runs the engine on the event loop. `wake` it after whatever may have made the engine due."""
 
-    def __init__(self, engine: Engine, policies: Policies | None = None) -> None:
+    def __init__(self, engine: Engine, policies: Policies | None = None, busy_poll: float = 0.0) -> None:
         self.engine = engine
         self.waiting: dict[Waiter, None] = {}
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self.storage: Storage | None = None
         if engine.store.durable:
-            self.storage = Storage(engine, policies or Policies(), self._stored, self._look_soon)
+            self.storage = Storage(engine, policies or Policies(), self._stored, self._look_soon, busy_poll)
         self._scheduled = False
         self._flushed_at, self._took = self.now(), 0.0
         self._polling: asyncio.Handle | None = None

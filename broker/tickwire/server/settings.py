@@ -100,6 +100,14 @@ class Settings:
     exit_on_store_failure: bool = setting(
         False, "Exit with 1 when the disk fails, and not go on for those who read.", _DISK
     )
+    busy_poll: float = seconds(
+        0.0005,
+        "Time that the broker stays awake for the end of a commit, and then for the next publish, where the last was "
+        "as quick. 0 lets the core sleep.",
+        _DISK,
+        low=0.0,
+        high=1.0,
+    )
     topics: Iterable[TopicRule | Mapping[str, Any]] = ()
 
     identity_seconds: float = seconds(

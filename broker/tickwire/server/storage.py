@@ -14,6 +14,7 @@ from tickwire.core.reads import Read, ReadSections
 from tickwire.core.store import Dropped, StoreFull
 
 from . import logs
+from .busy_poll import COMMIT, PUBLISH, BusyPoll
 from .histogram import Histogram
 from .worker import Worker
 
@@ -22,6 +23,7 @@ log = logs.logger("tickwire.storage")
 OK, NO_SPACE, STORE_FAILED = "ok", "no_space", "store_failed"
 
 _RETAIN_EVERY = 1.0  # seconds; at once again while there is more to drop
+_UNSETTLED = 64  # commits whose rows go home together
 _DAMAGED = 1_000  # places told of in the log
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -33,7 +35,12 @@ class Storage:
     """
 
     def __init__(
-        self, engine: Engine, policies: Policies, committed: Callable[[], None], looked_up: Callable[[], None]
+        self,
+        engine: Engine,
+        policies: Policies,
+        committed: Callable[[], None],
+        looked_up: Callable[[], None],
+        busy_poll: float = 0.0,
     ) -> None:
         self.status = OK
         self.commit_seconds = Histogram(_SECONDS)
@@ -41,8 +48,9 @@ class Storage:
         self._engine, self._store, self._policies = engine, engine.store, policies
         self._tell_committed, self._tell_looked_up = committed, looked_up
         self._writer, self._reader = Worker("tickwire-commit"), Worker("tickwire-read")
+        self._busy_poll = BusyPoll(busy_poll)
         self._loop = asyncio.get_running_loop()
-        self.committing = self._halted = False
+        self.committing = self._halted = self._settling = False
         self._damaged: set[tuple[str, int]] = set()
         self._began = 0.0
         self._ended: asyncio.Future[None] | None = None
@@ -54,6 +62,7 @@ class Storage:
         if batch is not None:
             self.committing = True
             self._began = time.perf_counter()
+            self._busy_poll.expect(COMMIT)
             self._writer.do(partial(self._store.commit, batch), self._committed)
         for read in self._engine.take_reads():
             self._reader.do(partial(read.run, self._store), partial(self._looked_up, read))
@@ -80,9 +89,20 @@ class Storage:
             self._failed(error)
         self._engine.committed(error)
         self._tell_committed()
+        if not self.committing:
+            self._busy_poll.expect(PUBLISH)
+        if self._store.unsettled >= _UNSETTLED and not self._settling:
+            self._settling = True  # now that who waited has been answered
+            self._writer.do(self._store.settle, self._settled)
         ended, self._ended = self._ended, None
         if ended is not None:
             ended.set_result(None)
+
+    def _settled(self, _: None, error: Exception | None) -> None:
+        self._settling = False
+        if error is not None:
+            self._halted = True
+            self._failed(error)
 
     def _looked_up(self, read: Read, _: None, error: Exception | None) -> None:
         if error is not None:

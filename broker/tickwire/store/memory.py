@@ -19,8 +19,12 @@ class MemoryStore:
     def open(self) -> Life:
         return Life(epoch=secrets.randbits(48))
 
+    unsettled = 0
+
     def commit(self, batch: Batch) -> None:
         """An acknowledgment means "routed and in the log", and the log comes right after this."""
+
+    def settle(self) -> None: ...
 
     def read(self, topic: str, cursor: int, budget: int) -> Reading:
         raise StoreFailed("memory keeps nothing that the logs do not")

@@ -44,6 +44,13 @@ def load(connection: apsw.Connection, frames: int) -> Loaded:
     return Loaded(state, groups, _newest(kept + state.recent, frames))
 
 
+def stands(connection: apsw.Connection) -> tuple[Meta, int]:
+    """The row of `meta`, and the serial number of the last commit. Raises Unsound."""
+    meta = _within("meta", lambda: _meta(connection))
+    last = _within("commits", lambda: connection.execute("SELECT max(serial) FROM commits").get)
+    return meta, max(meta.mark, last or 0)
+
+
 def _within(table: str, step: Callable[[], T]) -> T:
     try:
         return step()

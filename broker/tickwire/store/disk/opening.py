@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import apsw
 
 from .acknowledged import decode_acknowledged, encode_acknowledged
+from .entry import write_entries
 from .errors import NoRoomToOpen, StoreDamaged, StoreForeign, StoreMissing, StoreNewer, StoreTruncated, StoreUnreadable
-from .loading import Loaded, Unsound, load
+from .journal import entries_after
+from .loading import Loaded, Unsound, load, stands
 from .place import ACKNOWLEDGED, DATABASE, WAL, Place
 from .plan import put_meta
 from .rows import Damaged
@@ -47,39 +49,54 @@ def _open(place: Place, frames: int, accept_loss: bool) -> tuple[apsw.Connection
             connection.close()
             return _create(place)
         _require_whole(connection, place)
-        loaded = load(connection, frames)
+        connection.execute("BEGIN IMMEDIATE")
+        loaded = _load(connection, place, frames)
         try:
             require_answered(place, loaded.state)
         except StoreDamaged:
             if not accept_loss:
                 raise
             _begin_epoch(place, loaded.state)
+        if connection.pragma("user_version") != FORMAT:
+            connection.pragma("user_version", FORMAT)
+        connection.execute("COMMIT")
     except BaseException as error:
         connection.close()
         raise _said(error, place) from None
     return connection, loaded
 
 
+def _load(connection: apsw.Connection, place: Place, frames: int) -> Loaded:
+    """Inside a transaction: bring home what the journal has, and read the tables."""
+    meta, serial = stands(connection)
+    write_entries(connection, entries_after(place, meta.epoch, serial))
+    return load(connection, frames)
+
+
 def open_to_look(place: Place) -> tuple[apsw.Connection, Loaded]:
-    """A connection that changes nothing. Whether what was acknowledged is there is `require_answered`'s to say."""
+    """A connection that changes nothing: it is in a transaction that is never committed, with what the journal has in
+    it. Whether what was acknowledged is there is `require_answered`'s to say.
+    """
     if not place.size(DATABASE):
         _require_new(place)
         raise StoreMissing(place.path(DATABASE))
     _require_database(place)
-    connection = _connect(place, writes=False)
+    connection = _connect(place)
     try:
         if not _is_made(connection, place):
             raise StoreMissing(place.path(DATABASE))
         _require_whole(connection, place)
-        return connection, load(connection, 0)
+        connection.pragma("cache_spill", 0)
+        connection.execute("BEGIN IMMEDIATE")
+        return connection, _load(connection, place, 0)
     except BaseException as error:
         connection.close()
         raise _said(error, place) from None
 
 
-def _connect(place: Place, writes: bool = True) -> apsw.Connection:
+def _connect(place: Place) -> apsw.Connection:
     try:
-        return connect(place.path(DATABASE), place.vfs, _CACHE_KIB, writes)
+        return connect(place.path(DATABASE), place.vfs, _CACHE_KIB)
     except apsw.Error as error:
         raise _said(error, place) from None
 
@@ -91,7 +108,10 @@ def _said(error: BaseException, place: Place) -> BaseException:
         size, expected = place.size(DATABASE) or 0, _size_in_header(place)
         if size < expected:
             return StoreTruncated(path, size, expected)
-    if isinstance(error, (Unsound, apsw.CorruptError, apsw.NotADBError, apsw.FormatError, UnicodeDecodeError)):
+    if isinstance(
+        error,
+        (Unsound, apsw.CorruptError, apsw.NotADBError, apsw.FormatError, apsw.ConstraintError, UnicodeDecodeError),
+    ):
         return StoreDamaged(path, str(error))
     if isinstance(error, apsw.FullError):
         return NoRoomToOpen(path)
@@ -139,7 +159,7 @@ def _is_made(connection: apsw.Connection, place: Place) -> bool:
     application, version = connection.pragma("application_id"), connection.pragma("user_version")
     if application == APPLICATION and version > FORMAT:
         raise StoreNewer(path, version, FORMAT)
-    if application == APPLICATION and version == FORMAT:
+    if application == APPLICATION and 0 < version <= FORMAT:
         if connection.pragma("journal_mode") != "wal":
             raise Unsound("it is not in WAL mode any more")
         return True

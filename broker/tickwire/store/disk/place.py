@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import mmap
 import os
+import sys
 from pathlib import Path
 from typing import Protocol
 
@@ -12,12 +15,14 @@ from .errors import NotADirectory, StoreMissing, StoreReadOnly
 from .lock import Lock
 
 DATABASE, WAL, WAL_INDEX = "tickwire.db", "tickwire.db-wal", "tickwire.db-shm"
-ACKNOWLEDGED, RESERVE = "acknowledged", "reserve"
+ACKNOWLEDGED, JOURNAL, RESERVE = "acknowledged", "journal", "reserve"
 WAL_BYTES = 32 << 20  # commits fill the second half while the pages of the first go home
 RESERVE_BYTES = WAL_BYTES  # so that on a full disk all of the WAL can go home, and the oldest be dropped
 # 32,768 pages, more than a commit and what came before it can be. SQLite asks for more of it only when a commit is
 # synced already: had a full disk no room for it then, nobody could tell whether that commit is there.
 WAL_INDEX_BYTES = 256 << 10
+JOURNAL_BYTES = 8 << 20  # two thousand commits of a few messages, of which the older half goes home meanwhile
+_BLOCK = 4 << 10  # what O_DIRECT asks for of any disk
 
 
 class Place(Protocol):
@@ -25,6 +30,9 @@ class Place(Protocol):
 
     vfs: str | None
     """The VFS of SQLite that reaches them; None is the operating system's."""
+
+    block: int
+    """What `write_through` writes whole numbers of, at multiples of it."""
 
     def take(self, make: bool = True) -> None:
         """Keep every other broker out; where it is missing, `make` it. Raises StoreError."""
@@ -52,6 +60,15 @@ class Place(Protocol):
         To be called while SQLite has both open.
         """
 
+    def make_journal(self) -> int:
+        """Give the journal its space, and say how much that is: 0 where there is no room for it."""
+
+    def write_through(self, name: str, data: bytes, at: int) -> None:
+        """Put these bytes into a file that has space for whole blocks of them. Durable when this returns."""
+
+    def sync_wal(self) -> None:
+        """Make durable what SQLite has written to its WAL."""
+
     def sync(self) -> None:
         """Make the names of the files outlive a power cut."""
 
@@ -69,12 +86,14 @@ class Directory:
     """A directory of the operating system."""
 
     vfs: str | None = None
+    block = _BLOCK
 
     def __init__(self, path: str | os.PathLike[str], reserve_bytes: int = RESERVE_BYTES) -> None:
         self.directory = Path(path)
         self._reserve_bytes = reserve_bytes
         self._lock = Lock(self.directory)
         self._open: dict[str, int] = {}
+        self._aligned: mmap.mmap | None = None
 
     def take(self, make: bool = True) -> None:
         try:
@@ -126,7 +145,7 @@ class Directory:
     def set_aside(self) -> str | None:
         aside = next(path for n in range(1, 10_000) if not (path := self.directory / f"damaged-{n}").exists())
         aside.mkdir(mode=0o700)
-        for name in (DATABASE, WAL, ACKNOWLEDGED):
+        for name in (DATABASE, WAL, JOURNAL, ACKNOWLEDGED):
             with contextlib.suppress(FileNotFoundError):
                 (self.directory / name).rename(aside / name)
         with contextlib.suppress(FileNotFoundError):
@@ -170,6 +189,40 @@ class Directory:
                 if name == WAL:
                     _write_zeros(file, had, size)
 
+    def make_journal(self) -> int:
+        try:
+            file = os.open(self.directory / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                had = os.fstat(file).st_size
+                _allocate(file, JOURNAL_BYTES)
+                _write_zeros(file, had, JOURNAL_BYTES)
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError:
+            return 0
+        return JOURNAL_BYTES
+
+    def write_through(self, name: str, data: bytes, at: int) -> None:
+        file = self._open.get(name)
+        if file is None:
+            file = self._open[name] = _open_through(self.directory / name)
+            self._aligned = mmap.mmap(-1, _BLOCK)
+        size = -(-len(data) // _BLOCK) * _BLOCK
+        if self._aligned is None or len(self._aligned) < size:
+            self._aligned = mmap.mmap(-1, size)  # anonymous memory begins with a page, as O_DIRECT wants it
+        self._aligned[: len(data)] = data
+        with memoryview(self._aligned) as whole, whole[:size] as blocks:
+            wrote = os.pwrite(file, blocks, at)
+        if wrote != size:
+            raise OSError(errno.EIO, f"{wrote} of {size} bytes were written")
+        if not hasattr(os, "O_DSYNC") or sys.platform == "darwin":
+            _sync_fully(file)
+
+    def sync_wal(self) -> None:
+        if (file := self._open.get(WAL)) is not None:
+            _sync_fully(file)
+
     def sync(self) -> None:
         _sync_directory(self.directory)
 
@@ -195,6 +248,25 @@ def _write_zeros(file: int, start: int, end: int) -> None:
     zeros = bytes(1 << 20)
     for at in range(start, end, len(zeros)):
         os.pwrite(file, zeros[: end - at], at)
+
+
+def _open_through(path: Path) -> int:
+    """A file whose writes are synced by themselves, and go past the page cache where the file system lets them."""
+    flags = os.O_RDWR | os.O_CLOEXEC | getattr(os, "O_DSYNC", 0)
+    try:
+        return os.open(path, flags | getattr(os, "O_DIRECT", 0))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    return os.open(path, flags)
+
+
+def _sync_fully(file: int) -> None:
+    """All the way to the disk: macOS stops before its cache unless it is asked like this."""
+    if hasattr(fcntl, "F_FULLFSYNC"):
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    else:
+        os.fdatasync(file)
 
 
 def _sync_directory(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A batch as rows: made before the transaction, written in it, and taken over into the state after it."""
+"""A batch as rows: made before they are written, and taken over into the state after."""
 
 from __future__ import annotations
 
@@ -10,39 +10,24 @@ import apsw
 from tickwire.core.store import Batch, GroupCursor
 from tickwire.fanout.section import Section
 
+from .entry import PUT_TOPIC, Entry, Row, put_all
 from .rows import record, section_row
 from .state import KeptTopic, Meta, State
-
-_MARK_COMMITS = 1_024  # commits that the next start has to go through: a few milliseconds
-_MARK_TOPICS = 4_096
-_MARK_IDENTITIES = 16_384
-
-_PUT_SECTION = """INSERT INTO sections(topic, first, end, stamp, time_us, total, head_sum, data_sum, data)
-    VALUES(?,?,?,?,?,?,?,?,?)"""
-_PUT_CURSOR = "INSERT OR REPLACE INTO cursors VALUES(?,?,?,?,?)"
-_PUT_GROUP = "INSERT OR REPLACE INTO groups VALUES(?,?,?)"
-_PUT_COMMIT = "INSERT INTO commits VALUES(?,?,?)"
-PUT_TOPIC = "INSERT OR REPLACE INTO topics VALUES(?,?,?)"
 
 
 def put_meta(connection: apsw.Connection, meta: Meta) -> None:
     connection.execute("INSERT OR REPLACE INTO meta VALUES(1,?,?)", record("meta", 1, meta.body()))
 
 
-def put_all(connection: apsw.Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        connection.executemany(statement, rows)
-
-
-def topic_row(topic: KeptTopic) -> tuple[Any, ...]:
+def topic_row(topic: KeptTopic) -> Row:
     return (topic.id, *record("topics", topic.id, topic.body()))
 
 
-def _group_row(name: str, pattern: str) -> tuple[Any, ...]:
+def _group_row(name: str, pattern: str) -> Row:
     return (name, *record("groups", name, pattern))
 
 
-def _cursor_row(each: GroupCursor) -> tuple[Any, ...]:
+def _cursor_row(each: GroupCursor) -> Row:
     body = record("cursors", [each.topic, each.group], [each.cursor, each.settled, each.attempts])
     return (each.topic, each.group, each.cursor, *body)
 
@@ -56,34 +41,24 @@ class Plan:
         self._freed = [topic for name in batch.freed if (topic := state.topics.get(name)) is not None]
         self._gone = {topic.name for topic in self._freed}
         self._ends: dict[KeptTopic, tuple[int, int]] = {}
-        self._rows = [self._section(name, section) for name, section in batch.sections]
         self._identities = [
             [each.publisher, each.incarnation, each.sequence, each.checksum, each.offsets] for each in batch.identities
         ]
-        self._marks = (
-            state.serial - state.meta.mark >= _MARK_COMMITS
-            or len(state.unmarked) >= _MARK_TOPICS
-            or state.recent_count >= _MARK_IDENTITIES
+        serial = state.serial + 1
+        sections = [self._section(name, section) for name, section in batch.sections]
+        self.entry = Entry(
+            serial,
+            [(topic.id, topic.name, topic.end) for topic in self._freed],
+            [topic_row(topic) for topic in self._new.values()],
+            sections,
+            [_group_row(*group) for group in batch.groups],
+            [_cursor_row(cursor) for cursor in batch.cursors],
+            [(serial, *record("commits", serial, self._body()))],
         )
 
-    def write(self, connection: apsw.Connection) -> None:
-        """Inside a transaction."""
-        if self._marks:
-            write_mark(connection, self._state)
-        for topic in self._freed:
-            _free(connection, topic)
-        put_all(connection, PUT_TOPIC, [topic_row(topic) for topic in self._new.values()])
-        put_all(connection, _PUT_SECTION, self._rows)
-        put_all(connection, _PUT_GROUP, [_group_row(*group) for group in self._batch.groups])
-        put_all(connection, _PUT_CURSOR, [_cursor_row(cursor) for cursor in self._batch.cursors])
-        serial = self._state.serial + 1
-        connection.execute(_PUT_COMMIT, (serial, *record("commits", serial, self._body())))
-
     def take_effect(self) -> None:
-        """The transaction is durable."""
+        """It is durable."""
         state, batch = self._state, self._batch
-        if self._marks:
-            state.marked()
         for topic in self._freed:
             state.forget(topic)
         for topic in self._new.values():
@@ -96,7 +71,7 @@ class Plan:
         state.meta.next_topic += len(self._new)
         state.remember(batch.time_us, self._identities)
 
-    def _section(self, name: str, section: Section) -> tuple[Any, ...]:
+    def _section(self, name: str, section: Section) -> Row:
         topic = self._topic(name, section.first)
         end, came = self._ends.get(topic) or (topic.end, topic.came)
         if section.first != end or section.end <= end:
@@ -134,10 +109,3 @@ def write_mark(connection: apsw.Connection, state: State) -> None:
         connection.execute("INSERT INTO identities VALUES(?,?,?)", (key, *record("identities", key, state.recent)))
     connection.execute("DELETE FROM commits WHERE serial<=?", (state.serial,))
     put_meta(connection, replace(state.meta, mark=state.serial))
-
-
-def _free(connection: apsw.Connection, topic: KeptTopic) -> None:
-    """Forget a topic, and the cursors that have had all of it. Others are still owed the news of what they missed."""
-    connection.execute("DELETE FROM sections WHERE topic=?", (topic.id,))
-    connection.execute("DELETE FROM topics WHERE id=?", (topic.id,))
-    connection.execute("DELETE FROM cursors WHERE topic=? AND cursor>=?", (topic.name, topic.end))

@@ -24,9 +24,9 @@ _HEAD_AFTER = f"SELECT {HEAD_COLUMNS} FROM sections WHERE topic=? AND first>? AN
 _BAD_ROWS = 256  # passed over in one read: a large hole is told in parts, and no read takes long
 
 
-def read(connection: apsw.Connection, topic: KeptTopic, cursor: int, budget: int) -> Reading:
-    """Sections of a topic, as `Store.read` has it."""
-    start, end = topic.start, topic.end
+def read(connection: apsw.Connection, topic: KeptTopic, end: int, cursor: int, budget: int) -> Reading:
+    """Sections of a topic, as `Store.read` has it, of those before `end`."""
+    start = topic.start
     at = max(cursor, start)
     if at >= end:
         gap_end = at if cursor < start else None
@@ -138,13 +138,15 @@ class _Walk:
             self.begin = self.at = max(self.at, min(end, self._end))
 
 
-def find(connection: apsw.Connection, topic: KeptTopic, stamp: int | None, time_us: int | None) -> int:
-    """The first offset flushed after a stamp, or at or after a time; a smaller one where damage hides it."""
+def find(connection: apsw.Connection, topic: KeptTopic, end: int, stamp: int | None, time_us: int | None) -> int:
+    """The first offset flushed after a stamp, or at or after a time; a smaller one where damage hides it; the end
+    where none before that is.
+    """
 
     def is_before(head: Head) -> bool:
         return head.stamp <= stamp if stamp is not None else head.time_us < (time_us or 0)
 
-    low, high = topic.start, topic.end  # all before low is known to be before; from high on nothing need be looked at
+    low, high = topic.start, end  # all before low is known to be before; from high on nothing need be looked at
     while low < high:
         middle = (low + high) // 2
         head = _head_near(connection, topic, low, middle, high)
@@ -154,7 +156,7 @@ def find(connection: apsw.Connection, topic: KeptTopic, stamp: int | None, time_
             low = max(low + 1, head.end)
         else:
             high = min(middle, head.first)
-    return min(low, topic.end)
+    return min(low, end)
 
 
 def _head_near(connection: apsw.Connection, topic: KeptTopic, low: int, middle: int, high: int) -> Head | None:

@@ -13,8 +13,9 @@ from tickwire.core.policy import Policy
 from tickwire.core.store import Dropped
 from tickwire.fanout.section import Section
 
+from .entry import PUT_TOPIC
 from .loading import DAMAGE
-from .plan import PUT_TOPIC, topic_row
+from .plan import topic_row
 from .rows import SECTION_COLUMNS, Damaged, section_of
 from .state import KeptTopic, State
 

@@ -6,7 +6,7 @@ import apsw
 
 from .errors import SqliteTooOld
 
-FORMAT = 1
+FORMAT = 2  # before 2 there was no journal
 APPLICATION = 0x5469636B  # "Tick", so that no other database is taken for a store
 NEEDED = (3, 51, 3)  # before it a reset of the WAL could lose a commit
 PAGE_BYTES = 8192  # against 4 KiB: batches of 100 KB 15 % faster, sixteen small sections in a commit 5 % slower

@@ -18,6 +18,11 @@ CLAIM = 1 << 32
 CLAIM_EVERY_US = 300_000_000
 
 
+_MARK_COMMITS = 1_024  # that the next start has to go through: a few milliseconds
+_MARK_TOPICS = 4_096
+_MARK_IDENTITIES = 16_384
+
+
 @dataclass(slots=True)
 class Meta:
     """The one row of `meta`. `mark` is the last commit that the tables beside `commits` know of."""
@@ -120,6 +125,15 @@ class State:
         floor, freed_stamp, volatile_floor = floors
         meta.floor, meta.freed_stamp = max(meta.floor, floor), max(meta.freed_stamp, freed_stamp)
         meta.volatile_floor = max(meta.volatile_floor, volatile_floor)
+
+    @property
+    def wants_mark(self) -> bool:
+        """Whether the next start would have much to go through."""
+        return (
+            self.serial - self.meta.mark >= _MARK_COMMITS
+            or len(self.unmarked) >= _MARK_TOPICS
+            or self.recent_count >= _MARK_IDENTITIES
+        )
 
     def marked(self) -> None:
         """The tables know of all commits so far."""

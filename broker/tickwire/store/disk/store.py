@@ -14,9 +14,12 @@ from tickwire.core.policy import Policy
 from tickwire.core.store import Batch, Dropped, Life, StoreFailed, StoreFull
 from tickwire.fanout.log import Reading
 
-from . import reading
+from . import ahead, reading
 from .acknowledged import encode_acknowledged
+from .ahead import Ahead
+from .entry import Entry, write_entries
 from .errors import NoRoomToOpen, StoreUnreadable
+from .journal import Journal
 from .loading import Loaded
 from .opening import open_database
 from .place import ACKNOWLEDGED, DATABASE, Directory, Place
@@ -28,6 +31,7 @@ from .writer import Writer
 
 _READ_CACHE_KIB = 4_096
 _CHECKPOINT_CACHE_KIB = 64  # pages go from file to file, not through the cache
+_AHEAD = 256  # commits that the database may be behind: it is brought up to them where the server did not ask for that
 _ROOM = 1 << 20  # below it a full disk stays full: or publishers would be let in and turned away by turns
 
 
@@ -51,6 +55,10 @@ class DiskStore:
         self._accept_loss = accept_loss
         self._window_us, self._frames = int(identity_seconds * 1e6), identity_frames
         self._writer: Writer
+        self._journal: Journal
+        self._ahead = Ahead()
+        self._is_full = False  # there was no room to bring home what is ahead
+        self._asked_to_sync = False  # so that a half of the journal can be filled again
         self._reader: apsw.Connection
         self._state: State
         self._retention: Retention
@@ -78,6 +86,7 @@ class DiskStore:
     def close(self) -> None:
         """Bring all of it home and let go of the directory."""
         with contextlib.suppress(StoreFull, StoreFailed):
+            self._bring_home()
             self._writer.transact(lambda connection: write_mark(connection, self._state))
         if self._reader is not self._writer.connection:
             self._reader.close()
@@ -105,11 +114,12 @@ class DiskStore:
         self._helped(lambda: self._writer.transact(self._write_meta))
         place.write(ACKNOWLEDGED, encode_acknowledged(state.meta.epoch, state.serial), sync=True)
         place.sync()
+        self._journal = Journal(place, state.meta.epoch, state.meta.claimed_stamp, state.serial)
         self._has_reserve = place.make_reserve()
         self._reader = connection
         if place.vfs is None:
             self._reader = connect(place.path(DATABASE), None, _READ_CACHE_KIB, writes=False)
-            self._writer.checkpoint_beside(connect(place.path(DATABASE), None, _CHECKPOINT_CACHE_KIB))
+            self._writer.checkpoint_beside(connect(place.path(DATABASE), None, _CHECKPOINT_CACHE_KIB), place.sync_wal)
         return life
 
     # Writing: one thread.
@@ -118,14 +128,31 @@ class DiskStore:
         """Keep all of it; it is durable when this returns. Raises StoreFull: none of it is. StoreFailed: unknown."""
         writer, state = self._writer, self._state
         writer.require_sound()
-        writer.checkpoint()
         plan = Plan(state, batch)
-        writer.transact(plan.write)
+        if self._put_into_journal(plan.entry):
+            self._ahead.add(plan.entry, batch.sections)
+        else:
+            self._bring_home(plan.entry)
         plan.take_effect()
         try:
             self._place.write(ACKNOWLEDGED, encode_acknowledged(state.meta.epoch, state.serial), sync=False)
         except OSError as error:
-            raise writer.fail(f"the disk failed, and nothing is stored from here on ({error})") from error
+            raise writer.fail_with(error) from error
+
+    @property
+    def unsettled(self) -> int:
+        return len(self._ahead)
+
+    def settle(self) -> None:
+        try:
+            if self._ahead:
+                self._bring_home(syncs=False)
+            if self._journal.waits and not self._asked_to_sync:
+                self._asked_to_sync = self._writer.sync_beside(self._state.serial)
+                if not self._asked_to_sync:
+                    self._bring_home()
+        except StoreFull:  # what is in the journal is safe there, and the next commit will tell
+            self._is_full = True
 
     def retain(self, policy_of: Callable[[str], Policy], time_us: int) -> list[Dropped]:
         """Drop some of what is no longer to be kept: a bounded amount of work. Returns what it did; [] when done.
@@ -135,6 +162,8 @@ class DiskStore:
         if self._writer.failure is not None:
             return []
         try:
+            if self._ahead:  # what is to be dropped is looked for in the database
+                self._helped(lambda: self._bring_home(syncs=False))
             self._housekeep(time_us)
             cuts = self._retention.cuts(self._writer.connection, policy_of, time_us)
             return self._drop(cuts) if cuts else []
@@ -149,7 +178,9 @@ class DiskStore:
             raise StoreFull("there is no room on the disk")
         if self._free_bytes() + self._place.room() < _ROOM:
             raise StoreFull("there is no room on the disk")
+        self._bring_home()
         self._writer.transact(self._write_meta)
+        self._is_full = False
 
     # Reading: another thread.
 
@@ -157,18 +188,64 @@ class DiskStore:
         kept = self._state.topics.get(topic)
         if kept is None:
             return Reading(None, [], cursor)
-        return reading.read(self._reader, kept, cursor, budget)
+        end = kept.end  # asked for first: all before it is in one of the two
+        newest = self._ahead.of(topic)
+        if not newest:
+            return reading.read(self._reader, kept, end, cursor, budget)
+        if cursor >= newest[0].first:
+            return ahead.read(newest, cursor, budget)
+        return reading.read(self._reader, kept, newest[0].first, cursor, budget)
 
     def find(self, topic: str, stamp: int | None = None, time_us: int | None = None) -> int:
         kept = self._state.topics.get(topic)
         if kept is None:
             raise StoreFailed(f"there is no topic {topic!r} on disk")
+        end = kept.end
+        newest = self._ahead.of(topic)
+        home = newest[0].first if newest else end
         try:
-            return reading.find(self._reader, kept, stamp, time_us)
+            found = reading.find(self._reader, kept, home, stamp, time_us)
         except apsw.Error as error:
             raise StoreFailed(f"the store cannot be read ({error})") from error
+        return ahead.find(newest, stamp, time_us) if newest and found >= home else found
 
     # The steps.
+
+    def _put_into_journal(self, entry: Entry) -> bool:
+        """Make it durable there, if it is small and there is room."""
+        if self._is_full or len(self._ahead) >= _AHEAD:
+            return False
+        if (synced := self._writer.synced_beside) > self._journal.home:
+            self._journal.home, self._asked_to_sync = synced, False
+        try:
+            return self._journal.append(entry)
+        except OSError as error:
+            raise self._writer.fail_with(error) from error
+
+    def _bring_home(self, entry: Entry | None = None, syncs: bool = True) -> None:
+        """Put into the database what is ahead of it, and an entry that is not in the journal. Raises StoreFull and
+        StoreFailed.
+        """
+        writer, state, entries = self._writer, self._state, self._ahead.entries
+        marks = state.wants_mark
+
+        def work(connection: apsw.Connection) -> None:
+            write_entries(connection, entries)
+            if marks:
+                write_mark(connection, state)
+            if entry is not None:
+                write_entries(connection, [entry])
+            elif syncs:
+                put_meta(connection, state.meta)  # SQLite does not sync where there is nothing to write
+
+        writer.checkpoint()
+        writer.transact(work, syncs=syncs)
+        self._ahead.clear()
+        if marks:
+            state.marked()
+        if syncs:
+            self._journal.begin_anew(state.serial if entry is None else entry.serial)
+            self._asked_to_sync = self._is_full = False
 
     def _told(self, error: BaseException) -> BaseException:
         """Why it does not open, in our words."""

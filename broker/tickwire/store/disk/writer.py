@@ -27,24 +27,47 @@ class Writer:
         self._wal_pages = 0
         self._checkpoint_at = _WAL_PAGES
         self._beside: Checkpointer | None = None
+        self._syncs = True
         connection.set_wal_hook(self._grew)
 
-    def checkpoint_beside(self, connection: apsw.Connection) -> None:
+    def checkpoint_beside(self, connection: apsw.Connection, sync_wal: Callable[[], None]) -> None:
         """Let another thread bring pages home with this connection from now on, and only the last of them wait."""
-        self._beside = Checkpointer(connection)
+        self._beside = Checkpointer(connection, sync_wal)
+
+    def sync_beside(self, serial: int) -> bool:
+        """Let another thread make durable what was transacted without being synced. False: there is no such thread."""
+        if self._beside is None:
+            return False
+        self._beside.sync(serial)
+        return True
+
+    @property
+    def synced_beside(self) -> int:
+        """The serial number that was last synced beside. Raises StoreFailed."""
+        if self._beside is None:
+            return 0
+        if self._beside.sync_error is not None:
+            raise self._told(self._beside.sync_error) from self._beside.sync_error
+        return self._beside.synced
 
     def require_sound(self) -> None:
         """Raises StoreFailed."""
         if self.failure is not None:
             raise StoreFailed(self.failure)
 
-    def transact(self, work: Callable[[apsw.Connection], None], survives: tuple[type[Exception], ...] = ()) -> None:
+    def transact(
+        self, work: Callable[[apsw.Connection], None], survives: tuple[type[Exception], ...] = (), syncs: bool = True
+    ) -> None:
         """Do it whole, and sync it; it is durable when this returns. Raises StoreFull: not done. StoreFailed: unknown.
 
-        An error that it `survives` is raised as it is, and nothing was done.
+        An error that it `survives` is raised as it is, and nothing was done. One that is not synced becomes durable,
+        with all before it, by the next that is.
         """
         self.require_sound()
         try:
+            if syncs is not self._syncs:
+                self.connection.pragma("synchronous", "full" if syncs else "normal")
+                self._syncs = syncs
             self.connection.execute("BEGIN IMMEDIATE")
             work(self.connection)
             self.connection.execute("COMMIT")
@@ -95,6 +118,10 @@ class Writer:
         self.failure = self.failure or why
         return StoreFailed(self.failure)
 
+    def fail_with(self, error: BaseException) -> StoreFailed:
+        """The disk has failed."""
+        return self.fail(f"the disk failed, and nothing is stored from here on ({error})")
+
     def close(self) -> None:
         """Leave nothing in the WAL, where that is possible."""
         if self._beside is not None:
@@ -114,11 +141,11 @@ class Writer:
                 self.connection.execute("ROLLBACK")
 
     def _told(self, error: BaseException) -> BaseException:
-        if not isinstance(error, (apsw.Error, MemoryError)):
+        if not isinstance(error, (apsw.Error, MemoryError, OSError)):
             return error
         if isinstance(error, apsw.FullError) or self._over_quota(error):
             return StoreFull("there is no room on the disk: nothing of this was stored")
-        return self.fail(f"the disk failed, and nothing is stored from here on ({error})")
+        return self.fail_with(error)
 
     def _over_quota(self, error: BaseException) -> bool:
         """A quota is a full disk with another number."""

@@ -41,8 +41,9 @@ def reset_peak(pid: int) -> None:
 def flushes(directory: Path) -> int | None:
     """Flush requests that the disk under the directory has completed. None where the system does not count them.
 
-    An fdatasync is one of them when only data is due, two when the file grew and the journal of ext4 is due as well; a
-    flush that several callers shared counts once. Other programs on that disk are counted too.
+    A write with O_DSYNC is one of them, and an fdatasync when only data is due; one is two when the file grew and the
+    journal of ext4 is due as well; a flush that several callers shared counts once. Other programs on that disk are
+    counted too.
     """
     number = _whole_disk(os.stat(directory).st_dev)
     for line in Path("/proc/diskstats").read_text().splitlines():

@@ -36,6 +36,11 @@ class BusyPoll:
             self._turning = True
             self._loop.call_soon(self._turn)
 
+    @property
+    def awake(self) -> bool:
+        """Whether the loop is kept turning."""
+        return self._turning
+
     def _worth(self, waited: float) -> bool:
         return self._took[self._awaited] <= self._limit and waited < self._limit
 

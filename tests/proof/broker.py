@@ -16,8 +16,14 @@ import aiohttp
 TESTS = Path(__file__).parent.parent
 READY_SECONDS = 30.0
 GLANCE_SECONDS = 0.05
-# The first is what SQLite calls to be safe, the second how it writes, the third how the event loop sends.
-CALLS = {"at an fsync": "fdatasync,fsync", "at a write": "pwrite64", "at a send": "write,writev,sendto,sendmsg"}
+# The first is what SQLite calls to be safe, the second how it and the journal write, the third the journal alone, whose
+# writes are synced by themselves, and the fourth how the event loop sends.
+CALLS = {
+    "at an fsync": "fdatasync,fsync",
+    "at a write": "pwrite64",
+    "at a commit": "pwrite64",
+    "at a send": "write,writev,sendto,sendmsg",
+}
 
 _REPEATS = re.compile(rb"^tickwire_repeats_total ([0-9.e+]+)$", re.MULTILINE)
 
@@ -67,7 +73,8 @@ class Broker:
         if can_trace() and (calls := CALLS.get(end)):
             # -D: the broker is our child and the tracer is not, so that a signal to the child reaches the broker.
             injection = ["-e", f"trace={calls}", "-e", f"inject={calls}:signal=KILL:when={nth}"]
-            tracer = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", *injection]
+            only = ["-P", str(self.store / "journal")] if end == "at a commit" and self.store is not None else []
+            tracer = ["strace", "-D", "-f", "-qqq", "-o", "/dev/null", *injection, *only]
         command = [sys.executable, "-m", "proof.skewed", str(self._clock), "serve"]
         flags = ["--port", str(self.port)]
         if self.store is not None:

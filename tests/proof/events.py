@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import blake2b
+from random import Random
 from typing import Any
 
 
@@ -226,8 +227,8 @@ def _rich(value: Any) -> Any:
 
 
 def payload_of(publisher: str, number: int, filler: int = 0) -> tuple[Sent, bytes]:
-    """A message and its bytes, which say whose it is."""
-    payload = f"{publisher} {number} ".encode() + bytes((number + index) & 0xFF for index in range(filler))
+    """A message and its bytes, which say whose it is. The filler is noise, so that it takes its size on a disk."""
+    payload = f"{publisher} {number} ".encode() + Random(number).randbytes(filler)
     return Sent(publisher, number, digest_of(payload)), payload
 
 

@@ -9,7 +9,8 @@ from random import Random
 # How a life of the broker ends, and how often.
 ENDS = {
     "at random": 10,  # kill -9 some time after it listens
-    "at an fsync": 5,  # on entering the n-th: what was written before it may be there or not
+    "at a commit": 3,  # on entering the n-th write to the journal, which syncs it too
+    "at an fsync": 3,  # on entering the n-th: what was written before it may be there or not
     "at a send": 5,  # on entering the n-th write to a socket: between the commit and its acknowledgment
     "at a write": 3,  # on entering the n-th write to the store
     "while it opens": 2,  # kill -9 before it listens: in the recovery after the last kill

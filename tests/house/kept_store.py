@@ -69,7 +69,7 @@ class KeptStore:
         )  # fmt: skip
         return self._life
 
-    unsettled = 0
+    unsettled = False
 
     def settle(self) -> None: ...
 

@@ -15,7 +15,7 @@ from tickwire.core.policy import Policy
 from tickwire.core.store import GroupCursor, StoreFailed, StoreFull
 from tickwire.store.disk import DiskStore, check
 from tickwire.store.disk.journal import LARGEST, Journal, entries_after
-from tickwire.store.disk.place import DATABASE, JOURNAL, WAL
+from tickwire.store.disk.place import DATABASE, JOURNAL, WAL, _write_blocks
 
 from .conftest import Mount
 from .made import Author, read_all, time_of
@@ -23,7 +23,7 @@ from .made import Author, read_all, time_of
 
 def settled(author: Author) -> None:
     author.store.settle()
-    assert author.store.unsettled == 0
+    assert len(author.store._ahead) == 0
 
 
 def commit_for_ever(author: Author) -> None:
@@ -38,7 +38,7 @@ def test_what_was_committed_is_there_though_nothing_of_it_reached_the_database()
     author = Author(disk.store())
     for _ in range(3):
         author.commit(("a", 2), ("b", 1))
-    assert author.store.unsettled == 3
+    assert len(author.store._ahead) == 3
     disk.kill()
     disk.truncate(WAL, 0)
 
@@ -86,7 +86,7 @@ def test_a_topic_that_is_freed_and_comes_back_in_the_same_journal_keeps_its_cons
     author.commit(freed=["a"], floor=50)
     author.ends["a"] = 50
     author.commit(("a", 1), cursors=[GroupCursor("g", "a", 51, [])], floor=50)
-    assert author.store.unsettled == 2
+    assert len(author.store._ahead) == 2
     disk.kill()
 
     life = disk.store().open()
@@ -154,7 +154,7 @@ def test_a_large_commit_goes_to_the_database_with_all_that_was_ahead_of_it(tmp_p
 
     author.commit(("a", 10), size=LARGEST // 5)
 
-    assert author.store.unsettled == 0
+    assert len(author.store._ahead) == 0
     assert len(read_all(author.store, "a", 11).messages) == 11
     author.store.close()
 
@@ -166,7 +166,7 @@ def test_a_directory_without_room_for_a_journal_commits_to_the_database() -> Non
 
     author.commit(("a", 1))
 
-    assert author.store.unsettled == 0
+    assert len(author.store._ahead) == 0
     disk.kill()
     assert {topic.name: topic.end for topic in disk.store().open().topics} == {"a": 1}
 
@@ -213,6 +213,17 @@ def test_any_bit_that_is_flipped_in_an_entry_ends_the_journal_before_it() -> Non
         disk = original.clone()
         disk.flip(JOURNAL, 8 * SECTOR + bit)
         assert [entry.serial for entry in entries_after(disk, author.life.epoch, 0)] == [1]
+
+
+def test_a_disk_that_refuses_unaligned_direct_writes_is_written_through_the_cache(tmp_path: Path) -> None:
+    (tmp_path / JOURNAL).write_bytes(bytes(100))
+    file = os.open(tmp_path / JOURNAL, os.O_RDWR | os.O_DIRECT | os.O_DSYNC)
+
+    wrote = _write_blocks(file, memoryview(b"seven!!"), 1)  # no file system takes this past its cache
+
+    assert wrote == 7
+    assert (tmp_path / JOURNAL).read_bytes()[:9] == b"\0seven!!\0"
+    os.close(file)
 
 
 def test_a_check_reads_the_journal_and_changes_nothing() -> None:

@@ -125,8 +125,8 @@ class Store(Protocol):
         """Keep all of it; it is safe when this returns. Raises StoreFull or StoreFailed."""
 
     @property
-    def unsettled(self) -> int:
-        """Commits that are safe and not yet where they are to stay."""
+    def unsettled(self) -> bool:
+        """Whether commits have put off so much work that it is worth while to `settle`."""
 
     def settle(self) -> None:
         """Do the work that commits have put off, some milliseconds of it. Raises StoreFailed."""

@@ -23,7 +23,6 @@ log = logs.logger("tickwire.storage")
 OK, NO_SPACE, STORE_FAILED = "ok", "no_space", "store_failed"
 
 _RETAIN_EVERY = 1.0  # seconds; at once again while there is more to drop
-_UNSETTLED = 64  # commits whose rows go home together
 _DAMAGED = 1_000  # places told of in the log
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -91,7 +90,7 @@ class Storage:
         self._tell_committed()
         if not self.committing:
             self._busy_poll.expect(PUBLISH)
-        if self._store.unsettled >= _UNSETTLED and not self._settling:
+        if self._store.unsettled and not self._settling:
             self._settling = True  # now that who waited has been answered
             self._writer.do(self._store.settle, self._settled)
         ended, self._ended = self._ended, None

@@ -19,7 +19,7 @@ class MemoryStore:
     def open(self) -> Life:
         return Life(epoch=secrets.randbits(48))
 
-    unsettled = 0
+    unsettled = False
 
     def commit(self, batch: Batch) -> None:
         """An acknowledgment means "routed and in the log", and the log comes right after this."""

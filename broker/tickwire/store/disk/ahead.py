@@ -16,6 +16,7 @@ class Ahead:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
+        self.bytes = 0
         self._sections: dict[str, list[Section]] = {}
 
     def __len__(self) -> int:
@@ -23,6 +24,7 @@ class Ahead:
 
     def add(self, entry: Entry, sections: Iterable[tuple[str, Section]]) -> None:
         self.entries.append(entry)
+        self.bytes += entry.data_bytes
         for topic, section in sections:
             of_topic = self._sections.get(topic)
             if of_topic is None:
@@ -32,7 +34,7 @@ class Ahead:
 
     def clear(self) -> None:
         """All of it is in the database."""
-        self.entries, self._sections = [], {}
+        self.entries, self._sections, self.bytes = [], {}, 0
 
     def of(self, topic: str) -> list[Section]:
         """The topic's newest sections, without a hole between them."""

@@ -33,6 +33,11 @@ class Entry:
     cursors: list[Row] = field(default_factory=list)
     commits: list[Row] = field(default_factory=list)
 
+    @property
+    def data_bytes(self) -> int:
+        """Of its sections: nearly all of what is large."""
+        return sum(len(row[-1]) for row in self.sections)
+
     def encode(self) -> bytes:
         rows = self.freed, self.topics, self.sections, self.groups, self.cursors, self.commits
         packed: bytes = pack((self.serial, *rows))

@@ -42,6 +42,8 @@ class Journal:
 
     def append(self, entry: Entry) -> bool:
         """Keep it: durable when this returns True. False: it does not take it. Raises OSError: nobody knows."""
+        if entry.data_bytes > LARGEST:
+            return False
         body = entry.encode()
         size = -(-(_HEAD + len(body)) // self._place.block) * self._place.block
         if size > min(LARGEST, self._half_bytes) or (self._at + size > self._half_bytes and not self._turned()):

@@ -213,7 +213,7 @@ class Directory:
             self._aligned = mmap.mmap(-1, size)  # anonymous memory begins with a page, as O_DIRECT wants it
         self._aligned[: len(data)] = data
         with memoryview(self._aligned) as whole, whole[:size] as blocks:
-            wrote = os.pwrite(file, blocks, at)
+            wrote = _write_blocks(file, blocks, at)
         if wrote != size:
             raise OSError(errno.EIO, f"{wrote} of {size} bytes were written")
         if not hasattr(os, "O_DSYNC") or sys.platform == "darwin":
@@ -259,6 +259,18 @@ def _open_through(path: Path) -> int:
         if error.errno != errno.EINVAL:
             raise
     return os.open(path, flags)
+
+
+def _write_blocks(file: int, blocks: memoryview, at: int) -> int:
+    """Some file systems let a file be opened with O_DIRECT, and then refuse the write: then through the page cache."""
+    try:
+        return os.pwrite(file, blocks, at)
+    except OSError as error:
+        flags, direct = fcntl.fcntl(file, fcntl.F_GETFL), getattr(os, "O_DIRECT", 0)
+        if error.errno != errno.EINVAL or not flags & direct:
+            raise
+        fcntl.fcntl(file, fcntl.F_SETFL, flags & ~direct)
+    return os.pwrite(file, blocks, at)
 
 
 def _sync_fully(file: int) -> None:

@@ -26,6 +26,8 @@ FAULTS = {
     "clock": 3,  # the broker's wall clock jumps
     "kill a client": 4,
 }
+_CALLS = 60  # before the one at which a life ends, on average
+_FSYNCS = 10  # a start has about as many, and after it commits do without
 CLOCK_JUMPS = (-3600.0, -60.0, -1.0, 0.0, 0.5, 30.0, 200.0)  # how wrong the clock is from then on, in seconds
 
 
@@ -82,7 +84,8 @@ def _life(random: Random, number: int, seconds: float) -> Life:
         return Life(number, end, random.uniform(0.02, 0.5), 0)
     lasts = random.uniform(0.25, 1.75) * seconds
     faults = sorted((_fault(random, lasts) for _ in range(random.choice((0, 0, 1, 1, 2)))), key=lambda fault: fault.at)
-    return Life(number, end, lasts, int(random.expovariate(1 / 60)) + 1, faults=faults)
+    calls = _FSYNCS if end == "at an fsync" else _CALLS
+    return Life(number, end, lasts, int(random.expovariate(1 / calls)) + 1, faults=faults)
 
 
 def _fault(random: Random, lasts: float) -> Fault:

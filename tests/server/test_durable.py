@@ -18,6 +18,7 @@ from house.process import BrokerProcess, broker_process
 from tickwire.server import Broker, Settings
 from tickwire.server.topic_rules import read_rules
 from tickwire.store.disk import StoreError
+from tickwire.store.disk.place import DATABASE, JOURNAL, WAL
 from tickwire_client import Client, Gap, Message, OutcomeUnknown, Position, Receipt, Refused, TickwireError, connect
 
 MIB = 1 << 20
@@ -102,11 +103,12 @@ async def until_published(client: Client, topic: str) -> Receipt:
 
 
 @contextlib.contextmanager
-def injected(broker: BrokerProcess, data: Path, how: str, syncs_of: str = "") -> Iterator[None]:
-    """What the kernel answers where the broker's files are written or synced, or only where that one is synced."""
-    calls = "fdatasync,fsync" if syncs_of else "fdatasync,fsync,pwrite64"
+def injected(
+    broker: BrokerProcess, data: Path, how: str, *files: str, calls: str = "fdatasync,fsync,pwrite64"
+) -> Iterator[None]:
+    """What the kernel answers where the broker's files, or only those, are written or synced."""
     command = ["strace", "-f", "-p", str(broker.pid), "-e", f"trace={calls}", "-e", f"inject={calls}:{how}"]
-    for name in [syncs_of] if syncs_of else ["journal", "tickwire.db", "tickwire.db-wal"]:
+    for name in files or (JOURNAL, DATABASE, WAL):
         command += ["-P", str(data / name)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as strace:
         try:
@@ -310,7 +312,7 @@ async def test_a_failed_fsync_leaves_one_outcome_unknown_and_ends_all_writing(tm
 
 async def test_a_failed_fsync_beside_the_commits_ends_all_writing_too(tmp_path: Path) -> None:
     async with killed(tmp_path / "data") as (broker, client):
-        with injected(broker, tmp_path / "data", "error=EIO:when=1", "tickwire.db"):
+        with injected(broker, tmp_path / "data", "error=EIO:when=1", DATABASE, calls="fdatasync,fsync"):
             stored, outcome = await publish_until_unknown(client, "t")
         with pytest.raises(Refused) as refused:
             await client.publish("t", "after")
@@ -319,6 +321,23 @@ async def test_a_failed_fsync_beside_the_commits_ends_all_writing_too(tmp_path: 
         assert len(stored) > 20  # it was no commit that met it
         assert refused.value.code == "store_failed"
         assert await health(broker) == (503, "store_failed")
+        assert [offset for offset, _ in await kept(client, "t")] == stored
+
+
+async def test_an_error_on_the_way_from_the_journal_to_the_database_ends_all_writing_too(tmp_path: Path) -> None:
+    async with killed(tmp_path / "data") as (broker, client):
+
+        async def is_red() -> bool:
+            return await health(broker) == (503, "store_failed")
+
+        with injected(broker, tmp_path / "data", "error=EIO", WAL):
+            stored = [(await client.publish("t", n)).offset for n in range(64)]  # so many go home together
+            await until(is_red)
+        with pytest.raises(OutcomeUnknown):
+            await client.publish("t", "lost?")
+        with pytest.raises(Refused, match="store_failed"):
+            await client.publish("t", "after")
+
         assert [offset for offset, _ in await kept(client, "t")] == stored
 
 

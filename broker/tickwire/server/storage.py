@@ -100,7 +100,6 @@ class Storage:
     def _settled(self, _: None, error: Exception | None) -> None:
         self._settling = False
         if error is not None:
-            self._halted = True
             self._failed(error)
 
     def _looked_up(self, read: Read, _: None, error: Exception | None) -> None:

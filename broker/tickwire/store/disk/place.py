@@ -220,8 +220,9 @@ class Directory:
             _sync_fully(file)
 
     def sync_wal(self) -> None:
-        if (file := self._open.get(WAL)) is not None:
-            _sync_fully(file)
+        if WAL not in self._open:
+            self._open[WAL] = os.open(self.directory / WAL, os.O_RDWR | os.O_CLOEXEC)
+        _sync_fully(self._open[WAL])
 
     def sync(self) -> None:
         _sync_directory(self.directory)

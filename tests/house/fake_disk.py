@@ -18,6 +18,7 @@ import apsw
 
 from tickwire.store.disk import DiskStore
 from tickwire.store.disk.errors import StoreLocked, StoreMissing
+from tickwire.store.disk.place import JOURNAL
 
 Failure = Callable[[str], Exception]
 
@@ -167,11 +168,7 @@ class FakeDisk:
         return bytes(self.files[name].content[at : at + size]) if name in self.files else None
 
     def write(self, name: str, data: bytes, sync: bool) -> None:
-        file = self.files.setdefault(name, FakeFile())
-        self.count_write(file, 0, len(data), _no_space)
-        file.write(data, 0)
-        if sync:
-            self.count_sync(file, _input_output)
+        self.put(name, data, 0, sync)
 
     def set_aside(self) -> None:
         self.files.clear()
@@ -189,22 +186,24 @@ class FakeDisk:
         pass
 
     def make_journal(self) -> int:
-        file = self.files.setdefault("journal", FakeFile())
-        grows = JOURNAL_BYTES - len(file.content)
-        if grows > 0:
+        had = self.size(JOURNAL) or 0
+        if had < JOURNAL_BYTES:
             try:
-                self.count_write(file, len(file.content), grows, _no_space)
-                file.write(bytes(grows), len(file.content))
-                self.count_sync(file, _input_output)
+                self.put(JOURNAL, bytes(JOURNAL_BYTES - had), had, sync=True)
             except OSError:
                 return 0
         return JOURNAL_BYTES
 
     def write_through(self, name: str, data: bytes, at: int) -> None:
-        file = self.files[name]
+        self.put(name, data, at, sync=True)
+
+    def put(self, name: str, data: bytes, at: int, sync: bool) -> None:
+        """What a store writes beside SQLite."""
+        file = self.files.setdefault(name, FakeFile())
         self.count_write(file, at, len(data), _no_space)
         file.write(data, at)
-        self.count_sync(file, _input_output)
+        if sync:
+            self.count_sync(file, _input_output)
 
     def sync_wal(self) -> None:
         """Nobody asks for it where there is only one connection."""

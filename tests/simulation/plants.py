@@ -60,8 +60,7 @@ def no_sync() -> Patch:
     """The journal leaves it to the system when its writes reach the disk."""
 
     def careless(self: FakeDisk, name: str, data: bytes, at: int) -> None:
-        self.count_write(self.files[name], at, len(data))
-        self.files[name].write(data, at)
+        self.put(name, data, at, sync=False)
 
     return patch.object(FakeDisk, "write_through", careless)
 

@@ -53,6 +53,18 @@ def test_a_full_disk_stays_full_until_there_is_room_and_then_takes_more() -> Non
     assert sorted(read_all(author.store, "a", author.ends["a"]).messages) == list(range(author.ends["a"]))
 
 
+def test_a_probe_that_writes_down_where_the_topics_stand_leaves_a_store_that_opens() -> None:
+    disk = FakeDisk.formatted()
+    author = Author(disk.store())
+    while not author.store._state.wants_mark:  # type: ignore[attr-defined]
+        author.commit(("a", 1))
+
+    author.store.probe()
+
+    disk.kill()
+    assert {topic.name: topic.end for topic in disk.store().open().topics} == author.ends
+
+
 if os.geteuid() == 0:  # only root can mount a small disk
 
     def test_retention_makes_room_on_a_full_disk_and_commits_go_on(mount: Mount) -> None:

@@ -14,10 +14,9 @@ COMMIT, PUBLISH = 0, 1  # what is awaited: the end of a commit, and what is publ
 class BusyPoll:
     """Keeps the loop turning while something is awaited that comes within the limit, in seconds, as the last time did.
 
-    On a fast disk a commit takes 0.2 to 0.3 ms, and a publisher that waited for it is back in as much.
-    So do the kernel's net.core.busy_poll, and KVM's halt_poll_ns with the same rule. A publisher that waits for each
-    acknowledgment of a hundred messages has 1.35 times as many a second. It costs one core up to the limit for each
-    commit, and nothing where publishes, or commits, are further apart than that.
+    So do the kernel's net.core.busy_poll, and KVM's halt_poll_ns with the same rule. On a fast disk a commit takes 0.2
+    to 0.3 ms, and a publisher that waited for it is back in as much. It costs a core up to the limit for each of the
+    two, and nothing where they are further apart than that.
     """
 
     def __init__(self, limit: float) -> None:

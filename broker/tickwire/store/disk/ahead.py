@@ -26,11 +26,7 @@ class Ahead:
         self.entries.append(entry)
         self.bytes += entry.data_bytes
         for topic, section in sections:
-            of_topic = self._sections.get(topic)
-            if of_topic is None:
-                self._sections[topic] = [section]
-            else:
-                of_topic.append(section)
+            self._sections.setdefault(topic, []).append(section)
 
     def clear(self) -> None:
         """All of it is in the database."""

@@ -56,7 +56,7 @@ class Entry:
 def decode_entry(data: bytes) -> Entry:
     """What `encode` made. Raises Damaged."""
     try:
-        return Entry(*msgpack.unpackb(data, use_list=True))
+        return Entry(*msgpack.unpackb(data))
     except (ValueError, TypeError):
         raise Damaged from None
 

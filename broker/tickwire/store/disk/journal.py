@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from tickwire.core.checksum import crc32
 
 from .entry import Entry, decode_entry
-from .place import JOURNAL, Place
+from .place import JOURNAL, Place, whole_blocks
 
 _FIELDS = struct.Struct("<4sQQQI")  # magic, epoch, life, serial number, size of the body
 _SUM = struct.Struct("<I")  # of the fields and the body
@@ -45,7 +45,7 @@ class Journal:
         if entry.data_bytes > LARGEST:
             return False
         body = entry.encode()
-        size = -(-(_HEAD + len(body)) // self._place.block) * self._place.block
+        size = whole_blocks(_HEAD + len(body), self._place.block)
         if size > min(LARGEST, self._half_bytes) or (self._at + size > self._half_bytes and not self._turned()):
             return False
         fields = _FIELDS.pack(_MAGIC, self._epoch, self._life, entry.serial, len(body))
@@ -99,4 +99,4 @@ def _chain(half: bytes, block: int, epoch: int) -> Iterator[tuple[int, int, byte
             return
         yield life, serial, body
         last = life, serial + 1
-        at += -(-(_HEAD + size) // block) * block
+        at += whole_blocks(_HEAD + size, block)

@@ -25,6 +25,11 @@ JOURNAL_BYTES = 8 << 20  # two thousand commits of a few messages, of which the 
 _BLOCK = 4 << 10  # what O_DIRECT asks for of any disk
 
 
+def whole_blocks(size: int, block: int) -> int:
+    """The bytes of as many blocks as it takes."""
+    return -(-size // block) * block
+
+
 class Place(Protocol):
     """Where a store's files are. Their names are those above."""
 
@@ -184,18 +189,13 @@ class Directory:
         for name, size in ((WAL, WAL_BYTES), (WAL_INDEX, WAL_INDEX_BYTES)):
             with contextlib.suppress(OSError):
                 file = self._open[name] = os.open(self.directory / name, os.O_RDWR | os.O_CLOEXEC)
-                had = os.fstat(file).st_size
-                _allocate(file, size)
-                if name == WAL:
-                    _write_zeros(file, had, size)
+                _allocate(file, size, written=name == WAL)
 
     def make_journal(self) -> int:
         try:
             file = os.open(self.directory / JOURNAL, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                had = os.fstat(file).st_size
-                _allocate(file, JOURNAL_BYTES)
-                _write_zeros(file, had, JOURNAL_BYTES)
+                _allocate(file, JOURNAL_BYTES, written=True)
                 os.fsync(file)
             finally:
                 os.close(file)
@@ -207,8 +207,7 @@ class Directory:
         file = self._open.get(name)
         if file is None:
             file = self._open[name] = _open_through(self.directory / name)
-            self._aligned = mmap.mmap(-1, _BLOCK)
-        size = -(-len(data) // _BLOCK) * _BLOCK
+        size = whole_blocks(len(data), _BLOCK)
         if self._aligned is None or len(self._aligned) < size:
             self._aligned = mmap.mmap(-1, size)  # anonymous memory begins with a page, as O_DIRECT wants it
         self._aligned[: len(data)] = data
@@ -236,12 +235,18 @@ class Directory:
         self._open.clear()
 
 
-def _allocate(file: int, size: int) -> None:
-    """Make the file so long, with room on the disk for all of it. Where that cannot be asked for, it is only longer."""
+def _allocate(file: int, size: int, written: bool = False) -> None:
+    """Make the file so long, with room on the disk for all of it. Where that cannot be asked for, it is only longer.
+
+    With `written` there are zeros where nothing was.
+    """
+    had = os.fstat(file).st_size
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
-    elif os.fstat(file).st_size < size:
+    elif had < size:
         os.ftruncate(file, size)
+    if written:
+        _write_zeros(file, had, size)
 
 
 def _write_zeros(file: int, start: int, end: int) -> None:

@@ -13,6 +13,7 @@ import apsw
 from tickwire.core.policy import Policy
 from tickwire.core.store import Batch, Dropped, Life, StoreFailed, StoreFull
 from tickwire.fanout.log import Reading
+from tickwire.fanout.section import Section
 
 from . import ahead, reading
 from .acknowledged import encode_acknowledged
@@ -26,7 +27,7 @@ from .place import ACKNOWLEDGED, DATABASE, Directory, Place
 from .plan import Plan, put_meta, write_mark
 from .retention import Cut, Retention
 from .schema import connect, require_sqlite
-from .state import CLAIM_EVERY_US, State
+from .state import CLAIM_EVERY_US, KeptTopic, State
 from .writer import Writer
 
 _READ_CACHE_KIB = 4_096
@@ -60,7 +61,7 @@ class DiskStore:
         self._journal: Journal
         self._ahead = Ahead()
         self._is_full = False  # there was no room to bring home what is ahead
-        self._asked_to_sync = False  # so that a half of the journal can be filled again
+        self._sync_asked = 0  # the serial number up to which the WAL is to be synced, for the journal to go on
         self._reader: apsw.Connection
         self._state: State
         self._retention: Retention
@@ -88,8 +89,7 @@ class DiskStore:
     def close(self) -> None:
         """Bring all of it home and let go of the directory."""
         with contextlib.suppress(StoreFull, StoreFailed):
-            self._bring_home()
-            self._writer.transact(lambda connection: write_mark(connection, self._state))
+            self._bring_home(marks=True)
         if self._reader is not self._writer.connection:
             self._reader.close()
         self._writer.close()
@@ -149,9 +149,9 @@ class DiskStore:
         try:
             if self._ahead:
                 self._bring_home(syncs=False)
-            if self._journal.waits and not self._asked_to_sync:
-                self._asked_to_sync = self._writer.sync_beside(self._state.serial)
-                if not self._asked_to_sync:
+            if self._journal.waits and self._sync_asked <= self._journal.home:
+                self._sync_asked = self._state.serial
+                if not self._writer.sync_beside(self._sync_asked):
                     self._bring_home()
         except StoreFull:  # what is in the journal is safe there, and the next commit will tell
             self._is_full = True
@@ -181,8 +181,6 @@ class DiskStore:
         if self._free_bytes() + self._place.room() < _ROOM:
             raise StoreFull("there is no room on the disk")
         self._bring_home()
-        self._writer.transact(self._write_meta)
-        self._is_full = False
 
     # Reading: another thread.
 
@@ -190,21 +188,16 @@ class DiskStore:
         kept = self._state.topics.get(topic)
         if kept is None:
             return Reading(None, [], cursor)
-        end = kept.end  # asked for first: all before it is in one of the two
-        newest = self._ahead.of(topic)
-        if not newest:
-            return reading.read(self._reader, kept, end, cursor, budget)
-        if cursor >= newest[0].first:
+        newest, home = self._newest(kept)
+        if newest and cursor >= home:
             return ahead.read(newest, cursor, budget)
-        return reading.read(self._reader, kept, newest[0].first, cursor, budget)
+        return reading.read(self._reader, kept, home, cursor, budget)
 
     def find(self, topic: str, stamp: int | None = None, time_us: int | None = None) -> int:
         kept = self._state.topics.get(topic)
         if kept is None:
             raise StoreFailed(f"there is no topic {topic!r} on disk")
-        end = kept.end
-        newest = self._ahead.of(topic)
-        home = newest[0].first if newest else end
+        newest, home = self._newest(kept)
         try:
             found = reading.find(self._reader, kept, home, stamp, time_us)
         except apsw.Error as error:
@@ -213,32 +206,37 @@ class DiskStore:
 
     # The steps.
 
+    def _newest(self, kept: KeptTopic) -> tuple[list[Section], int]:
+        """What is ahead of the database, and the offset up to which the topic is in it."""
+        end = kept.end  # asked for first: all before it is in one of the two
+        newest = self._ahead.of(kept.name)
+        return newest, newest[0].first if newest else end
+
     def _put_into_journal(self, entry: Entry) -> bool:
         """Make it durable there, if it is small and there is room."""
         if self._is_full or len(self._ahead) >= _AHEAD:
             return False
-        if (synced := self._writer.synced_beside) > self._journal.home:
-            self._journal.home, self._asked_to_sync = synced, False
+        self._journal.home = max(self._journal.home, self._writer.synced_beside)
         try:
             return self._journal.append(entry)
         except OSError as error:
             raise self._writer.fail_with(error) from error
 
-    def _bring_home(self, entry: Entry | None = None, syncs: bool = True) -> None:
-        """Put into the database what is ahead of it, and an entry that is not in the journal. Raises StoreFull and
-        StoreFailed.
+    def _bring_home(self, entry: Entry | None = None, syncs: bool = True, marks: bool = False) -> None:
+        """Put into the database what is ahead of it, and an entry that is not in the journal; with `marks`, or where it
+        is time for that, all that the next start would go through. Raises StoreFull and StoreFailed.
         """
         writer, state, entries = self._writer, self._state, self._ahead.entries
-        marks = state.wants_mark
+        marks = marks or state.wants_mark
 
         def work(connection: apsw.Connection) -> None:
             write_entries(connection, entries)
             if marks:
                 write_mark(connection, state)
+            elif syncs and entry is None:
+                put_meta(connection, state.meta)  # SQLite does not sync where there is nothing to write
             if entry is not None:
                 write_entries(connection, [entry])
-            elif syncs:
-                put_meta(connection, state.meta)  # SQLite does not sync where there is nothing to write
 
         writer.checkpoint()
         writer.transact(work, syncs=syncs)
@@ -247,7 +245,7 @@ class DiskStore:
             state.marked()
         if syncs:
             self._journal.begin_anew(state.serial if entry is None else entry.serial)
-            self._asked_to_sync = self._is_full = False
+            self._is_full = False
 
     def _told(self, error: BaseException) -> BaseException:
         """Why it does not open, in our words."""

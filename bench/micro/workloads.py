@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tickwire.core.engine import Engine
@@ -16,10 +16,11 @@ from tickwire.core.limits import Limits
 from tickwire.core.policy import Policy
 from tickwire.core.session import Session
 from tickwire.core.store import Batch, Identity
+from tickwire.core.topic import Topic
 from tickwire.fanout.frame import Deflater
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import Peer
-from tickwire.fanout.section import Section, seal
+from tickwire.fanout.section import Section
 from tickwire.store.disk import DiskStore
 from tickwire.store.memory import MemoryStore
 from tickwire.wire.decode import decode_from_client
@@ -64,6 +65,13 @@ def decode_hundred() -> Step:
     return lambda: decode_from_client(frame)
 
 
+def read_hundred_in_place() -> Step:
+    from tickwire.wire.in_place import publish_in_place  # here, since a tree that is compared with may not have it
+
+    frame = publish(100, 1_024)
+    return lambda: publish_in_place(frame)
+
+
 def encode_acks() -> Step:
     message = Ack([[number, 1_000 + number] for number in range(16)])
     return lambda: encode(message)
@@ -72,19 +80,34 @@ def encode_acks() -> Step:
 # sections: runs of messages, encoded once.
 
 
+def sealing(payloads: Sequence[bytes], size: int) -> Step:
+    topic = Topic(TOPIC, TopicLog(TOPIC, 0, 1 << 20, 60.0))
+
+    def step() -> None:
+        topic.append(payloads, size, 1)
+        topic.seal(9, TIME_US, NOW)
+
+    return step
+
+
 def seal_one() -> Step:
-    payloads = ticks(1)
-    return lambda: seal(TOPIC, 5, 9, TIME_US, NOW, payloads, 64, 1)
+    return sealing(ticks(1), 64)
 
 
 def seal_hundred() -> Step:
-    payloads = ticks(100)
-    return lambda: seal(TOPIC, 5, 9, TIME_US, NOW, payloads, 6_400, 1)
+    return sealing(ticks(100), 6_400)
 
 
 def seal_and_split() -> Step:
-    payloads = ticks(100, 1_024)
-    return lambda: seal(TOPIC, 5, 9, TIME_US, NOW, payloads, 102_400, 1)
+    return sealing(ticks(100, 1_024), 102_400)
+
+
+def seal_in_place() -> Step:
+    from tickwire.wire.in_place import publish_in_place
+
+    message = publish_in_place(publish(100, 1_024))
+    assert message is not None
+    return sealing(message.runs[0].payloads, 102_400)
 
 
 def checksum_of_hundred() -> Step:
@@ -234,7 +257,9 @@ def commit(count: int, size: int) -> Step:
     store.open()
     weakref.finalize(store, shutil.rmtree, directory, ignore_errors=True)
     end, stamp = 0, 1 << 20
-    made = seal(TOPIC, 0, 1, TIME_US, NOW, ticks(count, size), count * size, 1)
+    topic = Topic(TOPIC, TopicLog(TOPIC, 0, 1 << 20, 60.0))
+    topic.append(ticks(count, size), count * size, 1)
+    made = topic.seal(1, TIME_US, NOW)
 
     def step() -> None:
         nonlocal end, stamp
@@ -327,11 +352,17 @@ def _done(error: object) -> None:
 
 
 SUITES: dict[str, dict[str, Workload]] = {
-    "codec": {"decode a publish": decode_one, "decode a hundred": decode_hundred, "encode 16 acks": encode_acks},
+    "codec": {
+        "decode a publish": decode_one,
+        "decode a hundred": decode_hundred,
+        "read 100 KB in place": read_hundred_in_place,
+        "encode 16 acks": encode_acks,
+    },
     "sections": {
         "seal one": seal_one,
         "seal a hundred": seal_hundred,
         "seal and split 100 KB": seal_and_split,
+        "seal 100 KB in place": seal_in_place,
         "checksum of a hundred": checksum_of_hundred,
     },
     "logs": {"append to a full log": append_to_a_full_log, "read from the middle": read_from_the_middle},

@@ -7,6 +7,7 @@ import pytest
 from house.link import House, Link
 from tickwire.core.errors import Goodbye
 from tickwire.core.limits import Limits
+from tickwire.wire.encode import encode
 from tickwire.wire.messages import (
     Ack,
     Beat,
@@ -98,7 +99,10 @@ LIMITS = Limits(payload_bytes=100, frame_messages=4, subscriptions=2, topics=3)
         (Publish(8, [Run("a.*", [b""])]), "bad_topic", 8, "wildcard"),
         (Publish(8, [Run("$sys", [b""])]), "reserved_topic", 8, "$"),
         (Publish(8, [Run("a", [b"x" * 101])]), "payload_too_large", 8, "limit of 100"),
+        (Publish(8, [Run("a", [b"x" * 900])]), "payload_too_large", 8, "900 bytes"),
+        (Publish(8, [Run("a", [b"x" * 900, b"x"])]), "payload_too_large", 8, "900 bytes"),
         (Publish(8, [Run("a", [b""] * 5)]), "too_many_messages", 8, "limit of 4"),
+        (Publish(8, [Run("a", [b"x" * 90, b"x" * 3000, b"", b"", b"x"])]), "payload_too_large", 8, "3000 bytes"),
         (Publish(8, [Run("a", [b""] * 3), Run("b", [b""] * 2)]), "too_many_messages", 8, "limit of 4"),
         (Publish(8, [Run(name, [b""]) for name in "abcd"]), "too_many_topics", 8, "3 topics"),
         (b"\x92\x63\x09", "unknown_kind", 9, "kind 99"),
@@ -129,6 +133,37 @@ def test_a_publish_of_which_one_run_is_wrong_leaves_nothing_behind() -> None:
 
     assert reader.payloads() == []
     assert not house.engine.topics
+
+
+def test_payloads_that_stay_in_their_frames_keep_their_place_among_others() -> None:
+    house = House()
+    reader, writer = house.link(), house.link()
+    answer(reader, Subscribe(1, ">"))
+    large = [[bytes([number]) * 900] * 3 for number in range(4)]
+
+    writer.send(Publish(None, [Run("a", [b"first"])]))
+    writer.send(Publish(1, [Run("a", large[0])]))
+    writer.send(Publish(2, [Run("a", large[1])]))
+    writer.send(Publish(3, [Run("a", [b"between", b"them"])]))
+    writer.send(Publish(4, [Run("a", large[2], 1)]))
+    writer.send(Publish(5, [Run("a", large[3])]))
+    house.flush()
+
+    assert writer.take() == [Ack([[1, 1], [2, 4], [3, 7], [4, 9], [5, 12]])]
+    assert reader.payloads() == [b"first", *large[0], *large[1], b"between", b"them", *large[2], *large[3]]
+
+
+def test_a_repeat_of_large_payloads_is_known_however_they_were_read() -> None:
+    house = House()
+    link = house.link(greet=False)
+    answer(link, Hello(publisher="p", incarnation=1))
+    large = Publish(1, [Run("a", [bytes(900)] * 3)], sequence=0)
+
+    assert answer(link, large) == [Ack([[1, 0]])]
+    # The same payloads, one of them with a header that is longer than it need be: that frame is decoded.
+    longer = encode(large).replace(bytes.fromhex("c50384"), bytes.fromhex("c600000384"), 1)
+    assert answer(link, longer) == [Ack([[1, 0]])]
+    assert house.engine.stats.repeats == 1
 
 
 def test_the_limit_of_subscriptions_is_told_and_one_that_ends_makes_room() -> None:

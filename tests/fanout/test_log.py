@@ -10,7 +10,7 @@ from tickwire.fanout.section import Section, seal
 
 def section(first: int, count: int = 1, stamp: int = 1, at: float = 0.0) -> Section:
     payloads = [b"%d" % offset for offset in range(first, first + count)]
-    return seal("t", first, stamp, 0, at, payloads, sum(map(len, payloads)), 0)[0]
+    return seal("t", first, stamp, 0, at, [payloads], sum(map(len, payloads)), 0)[0]
 
 
 def payloads_of(sections: list[Section]) -> list[bytes]:

@@ -23,7 +23,7 @@ def payload(topic: str, offset: int, size: int = 0) -> bytes:
 def sections(topic: str, first: int, count: int, stamp: int, size: int = 0) -> list[tuple[str, Section]]:
     payloads = [payload(topic, offset, size) for offset in range(first, first + count)]
     length = sum(map(len, payloads))
-    sealed = seal(topic, first, stamp, time_of(stamp), 0.0, payloads, length, 0)
+    sealed = seal(topic, first, stamp, time_of(stamp), 0.0, [payloads], length, 0)
     return [(topic, section) for section in sealed]
 
 

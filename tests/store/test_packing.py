@@ -27,7 +27,7 @@ def prices(count: int) -> list[bytes]:
 
 def of_prices(count: int) -> Section:
     payloads = prices(count)
-    (section,) = seal("prices.AAPL", 0, 1, TIME_US, 0.0, payloads, sum(map(len, payloads)), 1)
+    (section,) = seal("prices.AAPL", 0, 1, TIME_US, 0.0, [payloads], sum(map(len, payloads)), 1)
     return section
 
 

@@ -7,7 +7,7 @@ from zlib_ng import zlib_ng
 _PIECE = 4 << 10
 
 
-def crc32(data: bytes, seed: int = 0) -> int:
+def crc32(data: bytes | memoryview, seed: int = 0) -> int:
     """The CRC-32 of the bytes behind those that `seed` is the CRC-32 of.
 
     In pieces: over 5 KiB the library lets go of the interpreter, and to get it back takes longer than the sum.

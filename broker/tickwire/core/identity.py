@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from tickwire.wire.encode import pack
+from tickwire.wire.encode import array_header, pack
+from tickwire.wire.encoded import Encoded
 from tickwire.wire.messages import Run
 
 from .checksum import crc32
@@ -36,7 +37,11 @@ def checksum_of(runs: Sequence[Run]) -> int:
     checksum = 0
     for run in runs:
         head = f"{len(run.payloads)} {run.format} {run.topic}".encode()
-        checksum = crc32(pack(run.payloads), crc32(head, checksum))
+        checksum = crc32(head, checksum)
+        if isinstance(run.payloads, Encoded):
+            checksum = crc32(run.payloads.view, crc32(array_header(len(run.payloads)), checksum))
+        else:
+            checksum = crc32(pack(run.payloads), checksum)
     return checksum
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tickwire.fanout.peer import Peer
@@ -54,7 +55,7 @@ class Pipeline:
         self._replying[peer] = None
         self.due = True
 
-    def append(self, peer: Peer, topic: Topic, payloads: list[bytes], size: int, format: int) -> int:
+    def append(self, peer: Peer, topic: Topic, payloads: Sequence[bytes], size: int, format: int) -> int:
         """Put payloads into the topic's pending run; returns the first offset."""
         pending = self._pending
         if not topic.touched:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tickwire.fanout.peer import Peer
+from tickwire.wire.encoded import Encoded
 from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
 from tickwire.wire.limits import MSGPACK
 from tickwire.wire.messages import Publish, Run
@@ -108,13 +111,13 @@ class Publishing:
             raise ReservedTopic(run.topic)
         return self._size(run.payloads)
 
-    def _size(self, payloads: list[bytes]) -> int:
+    def _size(self, payloads: Sequence[bytes]) -> int:
         """The bytes of payloads, none of which is over its limit, nor are there too many."""
         limits = self._engine.limits
-        if len(payloads) == 1:
+        if type(payloads) is not Encoded and len(payloads) == 1:
             size = largest = len(payloads[0])
         else:
-            size = sum(map(len, payloads))
+            size = payloads.size if type(payloads) is Encoded else sum(map(len, payloads))
             largest = max(map(len, payloads)) if size > limits.payload_bytes else 0
         if largest > limits.payload_bytes:
             raise PayloadTooLarge(largest, limits.payload_bytes)

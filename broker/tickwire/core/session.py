@@ -11,6 +11,7 @@ from tickwire.fanout.peer import Peer
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
 from tickwire.wire.errors import Refused, WireError
+from tickwire.wire.in_place import publish_in_place
 from tickwire.wire.limits import HELLO_BYTES, VERSION
 from tickwire.wire.messages import (
     Beat,
@@ -96,7 +97,7 @@ class Session:
         if len(frame) > limit:
             raise FrameTooLarge(len(frame), limit, self.greeted)
         try:
-            message = decode_from_client(frame)
+            message = publish_in_place(frame) or decode_from_client(frame)
         except WireError as error:
             self._malformed(error)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import Interest
 from tickwire.fanout.section import Section, seal
@@ -14,7 +16,7 @@ class Topic:
     __slots__ = (
         "_closed",
         "_format",
-        "_payloads",
+        "_pieces",
         "_size",
         "aging",
         "born",
@@ -47,41 +49,47 @@ class Topic:
         self.matched = -1  # the generation of the index in which `interests` is right
         self.told = -1  # the engine's count of falls in which all who are behind have a cursor here
         self.pending_bytes = 0  # of all payloads that wait
-        self._payloads: list[bytes] = []
+        self._pieces: list[Sequence[bytes]] = []
         self._size = 0
         self._format = 0
-        self._closed: list[tuple[list[bytes], int, int]] = []  # runs of another format, before the current one
+        self._closed: list[tuple[list[Sequence[bytes]], int, int]] = []  # of other formats, before the current one
 
     @property
     def has_history(self) -> bool:
         """Whether anything of it can be read, or is on its way to where it can be."""
         return self.log.oldest < self.end
 
-    def append(self, payloads: list[bytes], size: int, format: int) -> int:
+    def append(self, payloads: Sequence[bytes], size: int, format: int) -> int:
         """Take payloads of `size` bytes in all into the pending run; returns the offset of the first."""
         first = self.end
         self.end = first + len(payloads)
         self.pending_bytes += size
-        if not self._payloads:
-            self._payloads, self._size, self._format = payloads, size, format
+        pieces = self._pieces
+        if not pieces:
+            self._pieces, self._size, self._format = [payloads], size, format
         elif format == self._format:
-            self._payloads += payloads
+            if type(payloads) is list and type(last := pieces[-1]) is list:
+                last += payloads
+            else:
+                pieces.append(payloads)
             self._size += size
         else:
-            self._closed.append((self._payloads, self._size, self._format))
-            self._payloads, self._size, self._format = payloads, size, format
+            self._closed.append((pieces, self._size, self._format))
+            self._pieces, self._size, self._format = [payloads], size, format
         return first
 
     def seal(self, stamp: int, time_us: int, now: float) -> list[Section]:
         """The pending run as sections. They are not in the log yet."""
         closed, first = self._closed, self.sealed
-        closed.append((self._payloads, self._size, self._format))
+        last = self._pieces, self._size, self._format
         self._clear()
         self.sealed = self.end
+        if not closed:
+            return seal(self.name, first, stamp, time_us, now, *last)
         sections: list[Section] = []
-        for payloads, size, format in closed:
-            sections += seal(self.name, first, stamp, time_us, now, payloads, size, format)
-            first += len(payloads)
+        for run in (*closed, last):
+            sections += seal(self.name, first, stamp, time_us, now, *run)
+            first = sections[-1].end
         return sections
 
     def take_back(self) -> None:
@@ -90,5 +98,5 @@ class Topic:
         self.sealed = self.end = self.log.end
 
     def _clear(self) -> None:
-        self._payloads, self._size, self._closed = [], 0, []
+        self._pieces, self._size, self._closed = [], 0, []
         self.pending_bytes, self.touched = 0, False

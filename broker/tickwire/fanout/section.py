@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import msgpack
 
-from tickwire.wire.encode import encode_section
+from tickwire.wire.encode import encode_section, encode_section_of
+from tickwire.wire.encoded import Encoded
 from tickwire.wire.limits import MSGPACK
 
 # Payload bytes at which a run is split: a reader that fell behind resumes at section boundaries. With twice as many,
@@ -32,17 +34,32 @@ class Section:
 
 
 def seal(
-    topic: str, first: int, stamp: int, time_us: int, at: float, payloads: list[bytes], size: int, format: int
+    topic: str,
+    first: int,
+    stamp: int,
+    time_us: int,
+    at: float,
+    pieces: Sequence[Sequence[bytes]],
+    size: int,
+    format: int,
 ) -> list[Section]:
-    """The pending payloads of a topic, `size` bytes in all, as sections."""
-    if size <= SECTION_BYTES and len(payloads) <= SECTION_MESSAGES:
-        data = encode_section(topic, first, stamp, time_us, payloads, format)
-        return [Section(first, first + len(payloads), stamp, time_us, at, data)]
+    """The pending payloads of a topic, `size` bytes in all, as sections. They come in pieces, in their order."""
+    payloads = pieces[0]
+    if len(pieces) == 1 and type(payloads) is list:
+        if size <= SECTION_BYTES and len(payloads) <= SECTION_MESSAGES:
+            data = encode_section(topic, first, stamp, time_us, payloads, format)
+            return [Section(first, first + len(payloads), stamp, time_us, at, data)]
+        sections = []
+        for part in _split(payloads):
+            data = encode_section(topic, first, stamp, time_us, part, format)
+            sections.append(Section(first, first + len(part), stamp, time_us, at, data))
+            first += len(part)
+        return sections
     sections = []
-    for part in _split(payloads):
-        data = encode_section(topic, first, stamp, time_us, part, format)
-        sections.append(Section(first, first + len(part), stamp, time_us, at, data))
-        first += len(part)
+    for count, views in _split_encoded([Encoded.of(piece) for piece in pieces]):
+        data = encode_section_of(topic, first, stamp, time_us, count, views, format)
+        sections.append(Section(first, first + count, stamp, time_us, at, data))
+        first += count
     return sections
 
 
@@ -81,14 +98,35 @@ class Cutter:
         return payloads[first - section.first : end - section.first], format
 
 
-def _split(payloads: list[bytes]) -> list[list[bytes]]:
+def _split(payloads: list[bytes]) -> Iterator[list[bytes]]:
     """The payloads in parts within the bounds of a section; a payload larger than that is a part of its own."""
     sizes = list(accumulate(map(_MESSAGE_BYTES.__add__, map(len, payloads)), initial=0))  # of all before each
-    parts: list[list[bytes]] = []
     start, count = 0, len(payloads)
     while start < count:
         most = min(count, start + SECTION_MESSAGES)
         end = max(bisect_right(sizes, sizes[start] + SECTION_BYTES, start, most + 1) - 1, start + 1)
-        parts.append(payloads[start:end])
+        yield payloads[start:end]
         start = end
-    return parts
+
+
+def _split_encoded(pieces: list[Encoded]) -> Iterator[tuple[int, list[memoryview]]]:
+    """The same of payloads that are encoded: how many, and where they stand."""
+    count, room = 0, SECTION_BYTES
+    views: list[memoryview] = []
+    for piece in pieces:
+        data, ends = memoryview(piece.data), piece.ends
+        at, start = 0, piece.start
+        while at < len(ends):
+            most = min(len(ends), at + SECTION_MESSAGES - count)
+            to = bisect_right(ends, start + room, at, most)
+            if to == at:
+                if views:
+                    yield count, views
+                    count, room, views = 0, SECTION_BYTES, []
+                    continue
+                to = at + 1
+            end = ends[to - 1]
+            views.append(data[start:end])
+            count, room = count + to - at, room - (end - start)
+            at, start = to, end
+    yield count, views

@@ -58,6 +58,16 @@ def encode_section(
     return pack([topic, first, stamp, time_us, payloads, extras])
 
 
+def encode_section_of(
+    topic: str, first: int, stamp: int, time_us: int, count: int, pieces: Sequence[bytes | memoryview], format: int
+) -> bytes:
+    """The same of `count` payloads that are encoded already, in pieces: their bytes behind one array header."""
+    head = pack([topic, first, stamp, time_us])[1:]
+    if format == MSGPACK:
+        return b"".join((b"\x95", head, array_header(count), *pieces))
+    return b"".join((b"\x96", head, array_header(count), *pieces, pack({"format": format})))
+
+
 def join_sections(stream: int, fragments: Sequence[bytes]) -> bytes:
     """A delivery frame of sections that are encoded already: their bytes behind one array header.
 

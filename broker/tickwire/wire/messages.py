@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -50,7 +51,7 @@ class Run:
     """Payloads for one topic, in order."""
 
     topic: str
-    payloads: list[bytes]
+    payloads: Sequence[bytes]
     format: int = MSGPACK
 
 

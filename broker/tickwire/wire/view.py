@@ -7,6 +7,7 @@ import dataclasses
 import math
 import types
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 from .errors import WireError
@@ -81,6 +82,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
             return None
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
     origin, parameters = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Sequence:
+        origin = list
     if origin is list and isinstance(value, list):
         return [_convert(parameters[0], item, where) for item in value]
     if origin is tuple and isinstance(value, list):

@@ -4,10 +4,11 @@ wire says what the bytes are, fanout how they leave, core who gets them, store w
 from.
 
 One publish through the house: `server.connection` takes a frame off its WebSocket; `wire.decode` reads the envelope
-(large payloads stay where they are in the frame: `wire.in_place`); `core.session` has it checked and appended to a topic's pending run (`core.publishing`); two turns of the loop later
-`core.engine` flushes: each touched topic becomes a section (`fanout.section`), encoded once, stored first where there
-is a disk (`core.pipeline`) and kept in its log (`fanout.log`), the sections of one audience become one frame
-(`fanout.frame`), and `fanout.deliver` writes it to every peer that keeps up.
+(`wire.in_place` where the payloads are large: they stay in the frame); `core.session` has it checked and appended to a
+topic's pending run (`core.publishing`); two turns of the loop later `core.engine` flushes: each touched topic becomes a
+section (`fanout.section`), encoded once, stored first where there is a disk (`core.pipeline`) and kept in its log
+(`fanout.log`), the sections of one audience become one frame (`fanout.frame`), and `fanout.deliver` writes it to every
+peer that keeps up.
 """
 
 __version__ = "0.1.0"

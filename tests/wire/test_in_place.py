@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgpack
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tickwire.core.identity import checksum_of
+from tickwire.wire import in_place
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode, encode_section, encode_section_of
 from tickwire.wire.encoded import Encoded
@@ -28,6 +31,13 @@ publishes = st.builds(
     st.sampled_from([None, 0, 900]),
 )
 frames = st.builds(encode, publishes)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def worth_it_in_small_frames() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_place, "WORTH_FRAME_BYTES", 300)
+        yield
 
 
 def large(size: int = 1_000, count: int = 3, **given: int) -> bytes:

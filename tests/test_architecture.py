@@ -16,13 +16,14 @@ SOURCES = {"tickwire": ROOT / "broker", "tickwire_client": ROOT / "clients" / "p
 # What each room may import besides itself and `tickwire`, the package alone, which has the version and imports nothing.
 BELOW: dict[str, set[str]] = {
     "tickwire": set(),
-    "tickwire.wire": set(),
-    "tickwire.fanout": {"tickwire.wire"},
+    "tickwire.native": set(),  # what is in C, and who loads it
+    "tickwire.wire": {"tickwire.native"},
+    "tickwire.fanout": {"tickwire.native", "tickwire.wire"},
     "tickwire.core": {"tickwire.wire", "tickwire.fanout"},
     "tickwire.store": {"tickwire.wire", "tickwire.fanout", "tickwire.core"},
     "tickwire.server": {"tickwire.wire", "tickwire.fanout", "tickwire.core", "tickwire.store"},
     "tickwire_client": {"tickwire.wire", "tickwire.intake"},
-    "tickwire.intake": set(),  # what the shells of both have in common
+    "tickwire.intake": {"tickwire.native"},  # what the shells of both have in common
     "tickwire.__main__": {"tickwire.server"},  # the door of the command
 }
 BELOW["tickwire.server"] |= {"tickwire.intake", "tickwire_client"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import socket
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
@@ -161,16 +162,25 @@ def match_among_a_thousand() -> Step:
 
 
 class House:
-    """An engine in memory with a publisher, and readers of one topic or of many."""
+    """An engine in memory with a publisher, and readers of one topic or of many.
 
-    def __init__(self, deflater: Deflater | None = None) -> None:
+    With `sockets` what they are due may go straight into one: it is one for all, which takes everything and keeps none.
+    """
+
+    def __init__(self, deflater: Deflater | None = None, sockets: bool = False) -> None:
         self.written = 0
+        self._drain = _drain() if sockets and hasattr(Peer, "open_socket") else None
+        for end in self._drain or ():
+            weakref.finalize(self, end.close)
         self.engine = Engine(Limits(), MemoryStore(), deflater)
         self._ids = 0
 
     def session(self, inflates: bool = False) -> Session:
         self._ids += 1
-        session = Session(self.engine, Peer(self._ids, self._write, lambda: 0, inflates))
+        peer = Peer(self._ids, self._write, lambda: 0, inflates)
+        if self._drain is not None:
+            peer.open_socket(self._drain[0].fileno())
+        session = Session(self.engine, peer)
         session.receive(encode(Hello(publisher=f"p{self._ids}", incarnation=1)), NOW)
         self.flush()
         return session
@@ -180,6 +190,14 @@ class House:
 
     def _write(self, data: bytes) -> None:
         self.written += len(data)
+
+
+def _drain() -> tuple[socket.socket, socket.socket]:
+    """A socket that takes whatever is sent, and where that goes and is dropped. Nothing is read there."""
+    here, there = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    there.bind(("127.0.0.1", 0))
+    here.connect(there.getsockname())
+    return here, there
 
 
 def readers(house: House, count: int, patterns: list[str], inflates: bool = False) -> None:
@@ -193,7 +211,7 @@ def readers(house: House, count: int, patterns: list[str], inflates: bool = Fals
 
 def flush_to_a_hundred() -> Step:
     """Sixteen frames of a message each, acknowledged, and a flush to a hundred readers."""
-    house = House()
+    house = House(sockets=True)
     writer = house.session()
     readers(house, 100, [TOPIC])
     frames = [encode(Publish(number, [Run(TOPIC, [tick(number)], 1)])) for number in range(16)]
@@ -208,7 +226,7 @@ def flush_to_a_hundred() -> Step:
 
 def flush_many_topics() -> Step:
     """A frame with fifty of two hundred topics, each read by some of a hundred readers."""
-    house, chosen = House(), random.Random(7)
+    house, chosen = House(sockets=True), random.Random(7)
     writer = house.session()
     topics = [f"prices.nasdaq.S{number}" for number in range(200)]
     readers(house, 100, topics)
@@ -223,7 +241,7 @@ def flush_many_topics() -> Step:
 
 def come_and_go() -> Step:
     """A reader subscribes to a topic of a hundred readers, gets a message, and leaves: the audience is made anew."""
-    house = House()
+    house = House(sockets=True)
     writer = house.session()
     readers(house, 100, [TOPIC])
     guest = house.session()

@@ -130,7 +130,7 @@ def test_a_naive_datetime_is_refused_with_what_works() -> None:
 def test_the_sections_that_a_broker_makes_of_much_are_each_decoded_in_one_call() -> None:
     published = [pack({"n": number, "x": "x" * (number % 400)}) for number in range(2_000)]
 
-    sections = seal("a", 0, 1, 0, 0.0, published, sum(map(len, published)), MSGPACK)
+    sections = seal("a", 0, 1, 0, 0.0, [published], sum(map(len, published)), MSGPACK)
 
     assert len(sections) > 3
     for section in sections:

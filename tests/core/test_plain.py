@@ -13,7 +13,7 @@ from house.link import House, Link
 from tickwire.core.errors import Goodbye
 from tickwire.core.limits import Limits
 from tickwire.wire.encode import encode
-from tickwire.wire.messages import Delivery, Hello, Publish, Run, Subscribe
+from tickwire.wire.messages import Delivery, FromBroker, Hello, Publish, Run, Subscribe, Subscribed
 from tickwire.wire.plain import head_of
 
 LIMITS = Limits(payload_bytes=700, frame_bytes=1_500, frame_messages=4, topics=3, pending_peer_bytes=2_000)
@@ -93,9 +93,14 @@ def outcome(frames: list[bytes], together: bool, reads: list[int]) -> Came:
             break
         house.flush()
     house.flush()
-    came.said = [message for message in link.take() if type(message).__name__ != "Delivery"]
+    came.said = [_said(message) for message in link.take() if not isinstance(message, Delivery)]
     came.messages, came.frames_in = house.store.messages, house.engine.stats.frames_in
     return came
+
+
+def _said(message: FromBroker) -> object:
+    """An answer, but for when it was given: frames that are taken together count less until the flush."""
+    return (message.id, message.stream) if isinstance(message, Subscribed) else message
 
 
 def _take(link: Link, frames: list[bytes]) -> None:

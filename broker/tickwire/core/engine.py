@@ -78,6 +78,7 @@ class Engine(Pipeline):
             commit.receipts.pop(peer, None)
         self.catch_up.behind.pop(peer, None)
         self.catch_up.trailing.pop(peer, None)
+        peer.leave()
 
     # What the server's timers ask for.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from operator import attrgetter
 from weakref import WeakValueDictionary
 
@@ -37,10 +38,14 @@ class Audiences:
         peers = set(interests[0].peers).union(*(interest.peers for interest in interests[1:]))
         ordered = sorted(peers, key=_id)
         live = tuple(peer for peer in ordered if not peer.behind)
+        plain = [peer for peer in live if not peer.inflates]
+        if 0 < len(plain) < len(live):
+            live = (*plain, *(peer for peer in live if peer.inflates))
         behind = tuple(peer for peer in ordered if peer.behind) if len(live) < len(ordered) else ()
         audience = self._interned.get((live, behind))
         if audience is None:
-            audience = Audience(live, behind, sum(peer.inflates for peer in live))
+            slots = array("I", [peer.slot for peer in live])
+            audience = Audience(live, behind, len(plain), slots, any(slots))
             self._interned[live, behind] = audience
         built = self._built[interests] = Built(interests, audience)
         for interest in interests:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from .descriptors import OPEN, give_back, take_slot
 from .log import TopicLog
 
 
@@ -13,17 +15,20 @@ class Peer:
     """A peer is live, or behind: then it is in no audience, and has a cursor for each topic it misses something of.
 
     `write` takes bytes that are whole WebSocket frames; `unsent` tells how many of those bytes wait to leave;
-    `inflates` says whether deflated frames may be among them. They are all that the fan-out knows of a connection.
+    `inflates` says whether deflated frames may be among them. They are all that the fan-out knows of a connection, but
+    for the descriptor of its socket, where what is due may go straight into that.
     """
 
     __slots__ = (
         "behind",
         "cursors",
+        "descriptor",
         "id",
         "inflates",
         "pending",
         "replies",
         "reply_bytes",
+        "slot",
         "strayed",
         "streams",
         "subscriptions",
@@ -48,6 +53,25 @@ class Peer:
         self.pending = 0  # bytes it published that are not sealed yet
         self.trails: tuple[Trail, ...] = ()  # subscriptions that catch up, each on a stream of its own
         self.streams = 0  # how many private streams it was given
+        self.descriptor, self.slot = -1, 0
+
+    def open_socket(self, descriptor: int) -> None:
+        """From now on frames may go straight into its socket, as soon as nothing waits in its transport."""
+        self.descriptor, self.slot = descriptor, take_slot()
+
+    def close_socket(self) -> None:
+        """The descriptor is about to be closed, or somebody else writes now: no frame may go there any more."""
+        self.descriptor = OPEN[self.slot] = -1
+
+    def hold(self) -> None:
+        """Something is about to be written to its transport: what is due goes behind it."""
+        OPEN[self.slot] = -1
+
+    def leave(self) -> None:
+        """The connection is gone, and the peer in no audience any more."""
+        self.close_socket()
+        give_back(self.slot)
+        self.slot = 0
 
     def reply(self, frame: bytes) -> None:
         """Owe the peer a frame. Whoever calls this tells the engine, so that a flush comes."""
@@ -56,6 +80,7 @@ class Peer:
         else:
             self.replies = [frame]
         self.reply_bytes += len(frame)
+        OPEN[self.slot] = -1  # it leaves before any delivery
 
     def take_replies(self) -> list[bytes] | tuple[()]:
         replies, self.replies, self.reply_bytes = self.replies, (), 0
@@ -108,12 +133,19 @@ class Audience:
     """The live peers of a topic, and those that are behind. Two topics have the same one if it is the same object."""
 
     # Tuples, not sets: the hot loop only iterates, and subscribing is rare.
-    live: tuple[Peer, ...]
+    live: tuple[Peer, ...]  # first those who cannot inflate
     behind: tuple[Peer, ...]
-    inflating: int  # how many of the live can inflate
+    plain: int  # how many of the live cannot inflate
+    slots: array[int]  # of the live
+    has_sockets: bool  # whether one of the live may be written to past its transport
+
+    @property
+    def inflating(self) -> int:
+        """How many of the live can inflate."""
+        return len(self.live) - self.plain
 
 
-NOBODY = Audience((), (), 0)
+NOBODY = Audience((), (), 0, array("I"), False)
 
 
 @dataclass(slots=True, eq=False)

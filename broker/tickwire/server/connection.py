@@ -14,7 +14,7 @@ from tickwire.core.session import Session
 from tickwire.fanout.deliver import write_frames, write_now
 from tickwire.fanout.frame import close_frame, websocket_frame
 from tickwire.fanout.peer import Peer
-from tickwire.intake import NOTHING
+from tickwire.intake import NOTHING, Intake
 from tickwire.wire.codes import CODES
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Bye
@@ -83,8 +83,16 @@ class Connection:
         self._intake = ws.intake
         if ws.intake is not None:
             ws.intake.take = self._take_at_once
+            self._open_socket(ws.intake)
         self._left: list[bytes] | None = None  # what came in a read and is to wait; None is 56 bytes less than []
         _tune(transport, settings.notsent_lowat)
+
+    def _open_socket(self, intake: Intake) -> None:
+        """Let frames go straight into the socket, where it is one of the system's and we hear in time of its end."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and self.transport.get_extra_info("ssl_object") is None:
+            self.peer.open_socket(sock.fileno())
+            intake.ended = self.ws.before_close = self.peer.close_socket
 
     async def run(self) -> None:
         """Take frames until the connection is over, or somebody dismisses it."""
@@ -130,6 +138,7 @@ class Connection:
             if message.type is WSMsgType.BINARY:
                 self._take(message.data)
             elif message.type is WSMsgType.PING:
+                self.peer.hold()
                 await ws.pong(message.data)
             elif message.type is WSMsgType.TEXT:
                 raise Goodbye("text_frame", "a text message came; frames are binary")

@@ -31,11 +31,13 @@ class Socket(web.WebSocketResponse[Literal[False]]):
         )
         self.intake: Intake | None = None
         self.on_too_big: Callable[[], Awaitable[None]] | None = None
+        self.before_close: Callable[[], None] = _nothing  # called before a close frame is written
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
         on_too_big, self.on_too_big = self.on_too_big, None
         if code == WSCloseCode.MESSAGE_TOO_BIG and on_too_big and not self.closed:
             await on_too_big()
+        self.before_close()
         return await super().close(code=code, message=message, drain=drain)
 
     def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
@@ -49,7 +51,14 @@ class Socket(web.WebSocketResponse[Literal[False]]):
         """Between the parser and the queue, if all is as we know it."""
         if getattr(protocol, "_payload_parser", None) is not getattr(self, "_parser", self):
             return
-        made = intake_for(self._reader, protocol, self._max_msg_size, compress=bool(self._compress), decode_text=False)
+        made = intake_for(
+            self._reader,
+            protocol,
+            self._max_msg_size,
+            compress=bool(self._compress),
+            decode_text=False,
+            masked=True,
+        )
         if made is not None:
             self.intake, parser = made
             self._reader, self._parser, protocol._payload_parser = self.intake, parser, parser
@@ -62,3 +71,7 @@ def _forget_requests(protocol: Any) -> None:
         protocol._messages = ()
     if isinstance(getattr(protocol, "_parser", None), HttpRequestParser):
         protocol._parser = None
+
+
+def _nothing() -> None:
+    pass

@@ -6,6 +6,7 @@ from the frame of its publisher to the section.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from struct import Struct
@@ -13,6 +14,8 @@ from struct import error as struct_error
 from typing import overload
 
 import msgpack
+
+from tickwire.native import native
 
 from .encode import array_header, pack
 
@@ -29,7 +32,7 @@ class Encoded(Sequence[bytes]):
 
     __slots__ = ("data", "ends", "size", "start")
 
-    def __init__(self, data: bytes, start: int, ends: list[int], size: int) -> None:
+    def __init__(self, data: bytes, start: int, ends: Sequence[int], size: int) -> None:
         """`size` is that of the payloads without their headers, in bytes."""
         self.data, self.start, self.ends, self.size = data, start, ends, size
 
@@ -66,6 +69,15 @@ def encoded_at(data: bytes, start: int, count: int) -> Encoded | None:
     """The `count` payloads that stand there; None where something else does, or one with a longer header than it needs,
     or where the last is empty and nothing follows it.
     """
+    if native is None:
+        return encoded_in_python(data, start, count)
+    ends = array("I", bytes(4 * count))
+    size = native.tickwire_payload_ends(data, len(data), start, count, ends.buffer_info()[0])
+    return None if size < 0 else Encoded(data, start, ends, size)
+
+
+def encoded_in_python(data: bytes, start: int, count: int) -> Encoded | None:
+    """The same, where the C library is not there."""
     ends: list[int] = []
     push, at, headers = ends.append, start, 3 * count
     try:

@@ -82,7 +82,9 @@ class Socket(ClientWebSocketResponse[Literal[True]]):
         if parser is None:
             return
         compress = bool(self.compress)
-        made = intake_for(self._reader, self._connection_protocol, _MAX_MESSAGE, compress=compress, decode_text=True)
+        made = intake_for(
+            self._reader, self._connection_protocol, _MAX_MESSAGE, compress=compress, decode_text=True, masked=False
+        )
         if made is not None:
             self.intake, self._parses = made
             self._reader = self.intake

@@ -1,0 +1,201 @@
+"""Frames come off a read by the C library or by aiohttp's parser: whatever comes, in whatever pieces, is the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tickwire import intake as module
+from tickwire.intake import FRAMES_OF_A_READ, Intake, intake_for
+from tickwire.native import native
+
+LIMIT = 70_000
+MASK = b"\x11\x22\x33\x44"
+
+
+class Protocol:
+    """What the queue asks of aiohttp's."""
+
+    _reading_paused = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def pause_reading(self) -> None:
+        self._reading_paused = True
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        self._reading_paused = False
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+def frame(payload: bytes, first: int = 0x82, masked: bool = True, length: int = 0) -> bytes:
+    """A frame; `length` is the bytes in which its length is said, where that is not the shortest."""
+    size = len(payload)
+    length = length or (1 if size < 126 else 3 if size < 1 << 16 else 9)
+    said = bytes([size]) if length == 1 else (b"\x7e" + size.to_bytes(2) if length == 3 else b"\x7f" + size.to_bytes(8))
+    said = bytes([said[0] | (0x80 if masked else 0)]) + said[1:]
+    if not masked:
+        return bytes([first]) + said + payload
+    return bytes([first]) + said + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
+
+
+def outcome(loop: asyncio.AbstractEventLoop, reads: list[bytes], masked: bool) -> tuple[list[Any], Any, list[bool]]:
+    """What comes of the reads, in order: frames that are taken at once and messages that wait; and how it ended."""
+    from aiohttp._websocket.reader import WebSocketDataQueue
+
+    protocol = Protocol(loop)
+    made = intake_for(
+        WebSocketDataQueue(protocol, 1 << 20, loop=loop),
+        protocol,
+        LIMIT,
+        compress=True,
+        decode_text=False,
+        masked=masked,
+    )
+    assert made is not None
+    intake, parser = made
+    came: list[Any] = []
+    intake.take = came.extend
+    intake.receiving()
+    ended: list[bool] = []
+    intake.ended = lambda: ended.append(True)
+    for read in reads:
+        done, _ = parser.feed_data(read)
+        while intake._buffer:
+            message = loop.run_until_complete(intake.read())
+            came.append((message.type, message.data))
+        if done:
+            break
+        intake.receiving()
+    error = intake.exception()
+    return came, error and (type(error), getattr(error, "code", None)), ended
+
+
+sizes = st.sampled_from([0, 1, 7, 8, 9, 125, 126, 127, 1_000, 65_535, 65_536, LIMIT - 1, LIMIT, LIMIT + 1])
+payloads = st.builds(
+    lambda size, byte: bytes([byte, 255 - byte]) * (size // 2) + b"!" * (size % 2), sizes, st.integers(0, 255)
+)
+short = st.binary(max_size=125)
+usual = st.builds(frame, payloads)
+frames = st.one_of(
+    usual,
+    usual,
+    usual,
+    st.builds(frame, short, st.sampled_from([0x89, 0x8A])),
+    st.builds(frame, st.sampled_from([b"", b"\x03\xe8", b"\x03\xe8bye", b"\x03"]), st.just(0x88)),
+    st.builds(frame, st.sampled_from([b"text", bytes([0xFF])]), st.just(0x81)),
+    st.builds(frame, short, st.sampled_from([0x02, 0x00, 0x80, 0x01, 0xC2, 0x92, 0x83, 0x09])),
+    st.builds(frame, short, masked=st.just(False)),
+    st.builds(frame, short, length=st.sampled_from([3, 9])),
+    st.just(b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+    st.binary(min_size=1, max_size=8),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(frames, max_size=8),
+    st.lists(st.integers(1, 70_000) | st.integers(1, 20), min_size=1, max_size=30),
+    st.booleans(),
+)
+@example(
+    [frame(b"a"), frame(b"", 0x89), frame(bytes(60_000)), frame(b"", 0x02), frame(b"b", 0x80), frame(b"c")], [3], True
+)
+@example([frame(bytes(1_000))], [1], True)
+@example([frame(b"a" * 130, masked=False), frame(b"p", 0x89, masked=False), frame(b"b", masked=False)], [5], False)
+def test_both_ways_come_to_the_same(
+    loop: asyncio.AbstractEventLoop, sent: list[bytes], cuts: list[int], masked: bool
+) -> None:
+    stream, reads, at = b"".join(sent), [], 0
+    while at < len(stream):
+        size = cuts[len(reads) % len(cuts)]
+        if len(reads) > 2_000:
+            size = len(stream)
+        reads.append(stream[at : at + size])
+        at += size
+
+    by_library = outcome(loop, reads, masked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "native", None)
+        by_parser = outcome(loop, reads, masked)
+
+    assert by_library == by_parser
+
+
+def test_the_library_takes_what_most_frames_are(loop: asyncio.AbstractEventLoop) -> None:
+    assert native is not None
+    protocol = Protocol(loop)
+    from aiohttp._websocket.reader import WebSocketDataQueue
+
+    made = intake_for(
+        WebSocketDataQueue(protocol, 1 << 20, loop=loop),
+        protocol,
+        LIMIT,
+        compress=False,
+        decode_text=False,
+        masked=True,
+    )
+    assert made is not None
+    intake, parser = made
+    fed: list[bytes] = []
+    parser._parser = type("Parser", (), {"feed_data": lambda self, data: (fed.append(data), (False, b""))[1]})()
+    came: list[bytes] = []
+    intake.take = came.extend
+    intake.receiving()
+
+    parser.feed_data(frame(b"one") + frame(b"ping", 0x89) + frame(b"two" * 500)[:20])
+    parser.feed_data(frame(b"two" * 500)[20:])
+    parser.feed_data(frame(b"text", 0x81) + frame(b"three"))
+    parser.feed_data(frame(b"four"))
+
+    assert came == [b"one", b"two" * 500]
+    assert fed == [frame(b"ping", 0x89), frame(b"text", 0x81) + frame(b"three"), frame(b"four")]
+
+
+def test_what_is_more_than_a_read_hands_on_waits_for_receive(loop: asyncio.AbstractEventLoop) -> None:
+    count = FRAMES_OF_A_READ + 3
+    came, error, _ = outcome(loop, [b"".join(frame(b"%d" % number) for number in range(count))], True)
+
+    assert [each if isinstance(each, bytes) else each[1] for each in came] == [
+        b"%d" % number for number in range(count)
+    ]
+    assert sum(isinstance(each, bytes) for each in came) == FRAMES_OF_A_READ
+    assert error is None
+
+
+def test_a_frame_that_comes_byte_by_byte_costs_no_more_than_it_has(loop: asyncio.AbstractEventLoop) -> None:
+    protocol = Protocol(loop)
+    from aiohttp._websocket.reader import WebSocketDataQueue
+
+    made = intake_for(
+        WebSocketDataQueue(protocol, 1 << 20, loop=loop),
+        protocol,
+        LIMIT,
+        compress=False,
+        decode_text=False,
+        masked=True,
+    )
+    assert made is not None
+    intake, parser = made
+    came: list[bytes] = []
+    intake.take = came.extend
+    intake.receiving()
+    stream = frame(bytes(60_000))
+    for at in range(len(stream)):
+        parser.feed_data(stream[at : at + 1])
+        assert len(parser._waiting or ()) <= 65
+
+    assert came == [bytes(60_000)]
+    assert isinstance(intake, Intake)

@@ -144,14 +144,10 @@ def _deliver_rest(peer: Peer, groups: list[Group], went: int, unsent_limit: int,
 
 
 def _reply(peer: Peer, unsent_limit: int, outcome: Outcome) -> None:
-    unsent = peer.unsent()
-    if unsent > unsent_limit:
+    """Through the transport, which writes when the loop's turn ends: first the next commit is to be under way."""
+    if peer.unsent() > unsent_limit:
         _fall_behind(peer, [], outcome)
-        return
-    data = b"".join(map(websocket_frame, peer.take_replies()))
-    if not unsent:
-        data = data[direct.send(peer, data) :]
-    if data and not write_now(peer, data):
+    elif not write_now(peer, b"".join(map(websocket_frame, peer.take_replies()))):
         outcome.gone += 1
 
 

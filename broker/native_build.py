@@ -15,7 +15,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FLAGS = ("-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC")
+FLAGS = ("-O2", "-std=c11", "-Wall", "-Wextra", "-shared", "-fPIC")
 
 
 class NativeBuildHook(BuildHookInterface):  # type: ignore[misc]

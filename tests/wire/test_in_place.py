@@ -13,7 +13,7 @@ from tickwire.core.identity import checksum_of
 from tickwire.wire import in_place
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode, encode_section, encode_section_of
-from tickwire.wire.encoded import Encoded
+from tickwire.wire.encoded import Encoded, encoded_at, encoded_in_python
 from tickwire.wire.errors import WireError
 from tickwire.wire.in_place import WORTH_BYTES, publish_in_place
 from tickwire.wire.messages import Publish, Run
@@ -82,6 +82,20 @@ def test_a_damaged_frame_is_never_read_in_place_as_something_else(frame: bytes, 
             "drop": frame[:at] + frame[at + 1 :],
         }[change]
     )
+
+
+@given(st.lists(payloads, min_size=1, max_size=6), st.data())
+def test_the_library_finds_the_payloads_that_python_finds(made: list[bytes], data: st.DataObject) -> None:
+    whole = msgpack.packb(made)
+    at = data.draw(st.integers(0, len(whole)) | st.integers(0, min(len(whole), 30)))
+    damaged = whole[:at] + data.draw(st.binary(max_size=3)) + whole[at + data.draw(st.integers(0, 3)) :]
+    count = data.draw(st.integers(1, len(made) + 1))
+
+    for stream in (whole + b"end", damaged + b"end"):
+        by_library, by_python = encoded_at(stream, 1, count), encoded_in_python(stream, 1, count)
+        assert (by_library is None) == (by_python is None)
+        if by_library is not None and by_python is not None:
+            assert [*by_library.ends, by_library.size] == [*by_python.ends, by_python.size]
 
 
 @pytest.mark.parametrize(

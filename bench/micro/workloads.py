@@ -188,7 +188,7 @@ class House:
     def flush(self) -> None:
         self.engine.flush(NOW, TIME_US)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes | memoryview) -> None:
         self.written += len(data)
 
 

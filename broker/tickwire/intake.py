@@ -24,6 +24,9 @@ except ImportError:  # another inside of aiohttp's
 
 FRAMES_OF_A_READ = 2_048  # handed on together; one read may bring 40,000, and what is above waits for `receive`
 _PIECES = 64  # of a frame that has not come whole
+# Pings and the like in one read: where there are more, the parser's queue fills, and each is put behind a growing rest.
+_CONTROLS = 16
+_CLOSE = 0x88
 _BINARY = WSMsgType.BINARY
 NOTHING = WSMsgType.CONTINUATION  # the type of a message that nobody sent: aiohttp puts the pieces of others together
 _STIRRED = WSMessage(NOTHING, b"", None)
@@ -73,6 +76,11 @@ class Intake(WebSocketDataQueue):
             frames = frames[room:]
         for frame in frames:
             super().feed_data(WSMessage(_BINARY, frame, ""), len(frame))
+
+    @property
+    def stalls(self) -> bool:
+        """Whether so much waits for `receive` that the parser has laid bytes aside: what comes must go behind them."""
+        return getattr(self, "_stalled_reader", None) is not None
 
     def end_of_read(self) -> None:
         """Hand on what came."""
@@ -135,7 +143,7 @@ class _Reads:
     def _take(self, data: bytes) -> tuple[bool, bytes]:
         """Frames off a read that begins with one."""
         assert native is not None
-        at, size, need = 0, len(data), self._need
+        at, size, need, controls = 0, len(data), self._need, 0
         while True:
             frames: list[bytes] = []
             at = native.tickwire_take_frames(frames, data, size, at, self._limit, self._masked, ctypes.addressof(need))
@@ -149,7 +157,8 @@ class _Reads:
                     self._missing = needed
                     self._wait(data[at:])
                 return False, b""
-            if not needed:
+            controls += 1
+            if not needed or data[at] == _CLOSE or controls > _CONTROLS or self._intake.stalls:
                 self._takes = False
                 return self._give(data[at:])
             result = self._give(data[at : at + needed])
@@ -178,7 +187,7 @@ class _Reads:
 def _control_bytes(data: bytes, at: int) -> int:
     """The bytes of a whole ping, pong or close (RFC 6455 5.5) that begins there; 0 where it is something else."""
     length = data[at + 1] & 0x7F
-    if data[at] not in (0x88, 0x89, 0x8A) or length > 125:
+    if data[at] not in (_CLOSE, 0x89, 0x8A) or length > 125:
         return 0
     return length + (6 if data[at + 1] & 0x80 else 2)
 

@@ -108,6 +108,20 @@ def test_who_takes_all_at_once_is_written_to_past_its_transport(hall: Hall) -> N
     assert [wire.writes for wire in hall.wires] == written
 
 
+def test_what_slow_sockets_do_not_take_is_kept_once_and_not_for_each(hall: Hall) -> None:
+    deliver([hall.group({0, 1, 2, 3}, b"first")], [], LIMIT)
+    waiting: list[object] = []
+    for wire in hall.wires:
+        wire.peer.write = waiting.append
+    large = bytes(1 << 20)
+    deliver([hall.group({0, 1, 2, 3}, large)], [], LIMIT)
+
+    assert [type(rest) for rest in waiting] == [memoryview] * 4
+    assert all(isinstance(rest, memoryview) and rest.obj is large for rest in waiting)
+    for wire in hall.wires:
+        wire.peer.write = wire.write
+
+
 def test_replies_leave_first_and_wait_for_nobody(hall: Hall) -> None:
     wire = hall.wires[0]
     deliver([hall.group({0}, b"a")], [], LIMIT)

@@ -20,7 +20,7 @@ from tickwire.server.connection import FRAMES_A_TURN
 from tickwire.server.websocket import Socket
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
-from tickwire.wire.messages import Ack, Bye, Hello, Publish, Run
+from tickwire.wire.messages import Ack, Bye, Hello, Publish, Run, Subscribe
 
 PING, TEXT = 9, 1
 
@@ -62,6 +62,39 @@ async def test_this_aiohttp_lets_frames_be_taken_at_once() -> None:
         (connection,) = broker._connections
 
         assert connection.ws.intake is not None
+
+
+@pytest.mark.parametrize(
+    ("last", "code"),
+    [(b"\x83\x80" + bytes(4), 1002), (b"\x88\x82" + bytes(4) + b"\x03\xe8", 1000)],
+    ids=["broke the rules", "closed"],
+)
+async def test_what_was_published_before_aiohttp_closes_is_answered(place: Place, last: bytes, code: int) -> None:
+    async with upgraded(place.url) as raw:
+        raw.send_message(encode(Hello()))
+        for id in range(20):
+            raw.send_message(publish(id))
+        raw.writer.write(last)
+
+        ids, _, found = await answered(raw)
+
+    assert (ids, found) == (list(range(20)), code)
+
+
+async def test_nothing_is_delivered_behind_the_close_that_a_frame_too_large_is_answered_with() -> None:
+    broker = Broker(Settings(frame_bytes=32 << 10, payload_bytes=16 << 10))
+    async with broker.serving(port=0) as url, upgraded(url) as raw, connected(url) as writer:
+        raw.send_message(encode(Hello()))
+        raw.send_message(encode(Subscribe(1, "well")))
+        raw.writer.write(b"\x82\xff" + (1 << 20).to_bytes(8, "big") + bytes(4))
+        _, code = await raw.last_words()
+        assert code == 1009
+        for _ in range(5):
+            await is_well(writer)
+
+        assert not any(connection.peer.subscriptions for connection in broker._connections)
+        raw.writer.write_eof()
+        assert await raw.rest() == b""
 
 
 async def test_frames_of_one_write_act_in_their_order_whatever_stands_between(place: Place) -> None:

@@ -51,6 +51,16 @@ def frame(payload: bytes, first: int = 0x82, masked: bool = True, length: int = 
     return bytes([first]) + said + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
 
 
+def parser_of(loop: asyncio.AbstractEventLoop) -> Any:
+    from aiohttp._websocket.reader import WebSocketDataQueue
+
+    protocol = Protocol(loop)
+    queue = WebSocketDataQueue(protocol, 1 << 20, loop=loop)
+    made = intake_for(queue, protocol, LIMIT, compress=False, decode_text=False, masked=True)
+    assert made is not None
+    return made[1]
+
+
 def outcome(loop: asyncio.AbstractEventLoop, reads: list[bytes], masked: bool) -> tuple[list[Any], Any, list[bool]]:
     """What comes of the reads, in order: frames that are taken at once and messages that wait; and how it ended."""
     from aiohttp._websocket.reader import WebSocketDataQueue
@@ -162,6 +172,20 @@ def test_the_library_takes_what_most_frames_are(loop: asyncio.AbstractEventLoop)
 
     assert came == [b"one", b"two" * 500]
     assert fed == [frame(b"ping", 0x89), frame(b"text", 0x81) + frame(b"three"), frame(b"four")]
+
+
+def test_pings_by_the_thousand_are_given_to_the_parser_together(loop: asyncio.AbstractEventLoop) -> None:
+    """One by one each would be copied behind all that the parser has laid aside."""
+    parser = parser_of(loop)
+    fed: list[bytes] = []
+    parser._parser = type("Parser", (), {"feed_data": lambda self, data: (fed.append(data), (False, b""))[1]})()
+    flood = frame(b"", 0x89) * 40_000
+
+    parser.feed_data(flood)
+    parser.feed_data(flood)
+
+    assert b"".join(fed) == flood * 2
+    assert len(fed) < 50
 
 
 def test_what_is_more_than_a_read_hands_on_waits_for_receive(loop: asyncio.AbstractEventLoop) -> None:

@@ -126,20 +126,21 @@ def _deliver_rest(peer: Peer, groups: list[Group], went: int, unsent_limit: int,
     """What a peer is due, of which so many bytes went already, through its transport; or none of it: it is behind."""
     parts = [group.shared.deflated if peer.inflates else group.shared.plain for group in groups]
     data = parts[0] if len(parts) == 1 else b"".join(parts)
+    rest: bytes | memoryview = data
     if went != direct.NOT_TRIED:
-        data = data[went:]
+        rest = memoryview(data)[went:]  # of the frame that is shared: a copy for each who is slow would be much
     else:
         unsent = peer.unsent()
         if unsent > unsent_limit:
             _fall_behind(peer, groups, outcome)
             return
         if peer.replies:
-            data = b"".join((*map(websocket_frame, peer.take_replies()), data))
+            rest = data = b"".join((*map(websocket_frame, peer.take_replies()), data))
         if unsent:
             outcome.unsent[peer] = unsent
-        else:
-            data = data[direct.send(peer, data) :]
-    if data and not write_now(peer, data):
+        elif went := direct.send(peer, data):
+            rest = memoryview(data)[went:]
+    if rest and not write_now(peer, rest):
         outcome.gone += 1
 
 
@@ -164,7 +165,7 @@ def write_frames(peer: Peer, frames: bytes) -> None:
     write_now(peer, b"".join((*map(websocket_frame, peer.take_replies()), frames)) if peer.replies else frames)
 
 
-def write_now(peer: Peer, frames: bytes) -> bool:
+def write_now(peer: Peer, frames: bytes | memoryview) -> bool:
     """Write outside the flush: only a beat and the last frame before a close may leave like this.
 
     Returns whether the connection was still there.

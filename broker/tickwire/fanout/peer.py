@@ -38,7 +38,7 @@ class Peer:
     )
 
     def __init__(
-        self, id: int, write: Callable[[bytes], None], unsent: Callable[[], int], inflates: bool = False
+        self, id: int, write: Callable[[bytes | memoryview], None], unsent: Callable[[], int], inflates: bool = False
     ) -> None:
         self.id = id
         self.write, self.unsent, self.inflates = write, unsent, inflates

@@ -79,7 +79,7 @@ class Connection:
         self._dismissal: Goodbye | None = None
         self._fault: Exception | None = None
         self._at_once = 0  # frames that the intake gave since the task had its turn
-        ws.on_too_big = self._too_big
+        ws.on_too_big, ws.before_close = self._too_big, self._before_close
         self._intake = ws.intake
         if ws.intake is not None:
             ws.intake.take = self._take_at_once
@@ -92,7 +92,7 @@ class Connection:
         sock = self.transport.get_extra_info("socket")
         if sock is not None and self.transport.get_extra_info("ssl_object") is None:
             self.peer.open_socket(sock.fileno())
-            intake.ended = self.ws.before_close = self.peer.close_socket
+            intake.ended = self.peer.close_socket
 
     async def run(self) -> None:
         """Take frames until the connection is over, or somebody dismisses it."""
@@ -229,10 +229,17 @@ class Connection:
             self._resumed = self.clogged_at = None
             del pump.waiting[self]
 
+    def _before_close(self) -> None:
+        """aiohttp closes by itself where the peer did, or broke the rules: what was done before that is answered."""
+        if not self.closing:
+            self._pump.flush()
+        self.peer.close_socket()
+
     async def _too_big(self) -> None:
         """Say so, and let the client finish its frame: to close on bytes that nobody read resets the connection."""
         self.closing = True
         self._say(Goodbye("frame_too_large", f"a frame exceeds the limit of {self._frame_bytes} bytes, inflated"))
+        self.session.leave()  # nothing may follow a close
         if self.transport.is_closing():
             return
         self.transport.write(close_frame(WSCloseCode.MESSAGE_TOO_BIG, b"frame_too_large"))

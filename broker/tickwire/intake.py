@@ -130,7 +130,7 @@ class _Reads:
             data = b"".join((self._folded or b"", *self._waiting, data))
             self._waiting = self._folded = None
             self._missing = 0
-        result: tuple[bool, bytes] = self._take(data) if self._takes else self._parser.feed_data(data)
+        result = self._take(data) if self._takes else self._give(data)
         self._intake.end_of_read()
         if result[0]:  # it takes no more, so aiohttp lets go of it, and it will not hear of the end
             self._intake.ended()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from aiohttp._websocket.reader import WebSocketDataQueue
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -51,31 +52,25 @@ def frame(payload: bytes, first: int = 0x82, masked: bool = True, length: int = 
     return bytes([first]) + said + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
 
 
-def parser_of(loop: asyncio.AbstractEventLoop) -> Any:
-    from aiohttp._websocket.reader import WebSocketDataQueue
-
+def made(loop: asyncio.AbstractEventLoop, compress: bool = False, masked: bool = True) -> tuple[Intake, Any]:
+    """An intake and what stands before aiohttp's parser, as a connection has them."""
     protocol = Protocol(loop)
     queue = WebSocketDataQueue(protocol, 1 << 20, loop=loop)
-    made = intake_for(queue, protocol, LIMIT, compress=False, decode_text=False, masked=True)
-    assert made is not None
-    return made[1]
+    both = intake_for(queue, protocol, LIMIT, compress=compress, decode_text=False, masked=masked)
+    assert both is not None
+    return both
+
+
+def given_to(parser: Any) -> list[bytes]:
+    """What is given to aiohttp's parser from now on, which does nothing with it."""
+    fed: list[bytes] = []
+    parser._parser = type("Parser", (), {"feed_data": lambda self, data: (fed.append(data), (False, b""))[1]})()
+    return fed
 
 
 def outcome(loop: asyncio.AbstractEventLoop, reads: list[bytes], masked: bool) -> tuple[list[Any], Any, list[bool]]:
     """What comes of the reads, in order: frames that are taken at once and messages that wait; and how it ended."""
-    from aiohttp._websocket.reader import WebSocketDataQueue
-
-    protocol = Protocol(loop)
-    made = intake_for(
-        WebSocketDataQueue(protocol, 1 << 20, loop=loop),
-        protocol,
-        LIMIT,
-        compress=True,
-        decode_text=False,
-        masked=masked,
-    )
-    assert made is not None
-    intake, parser = made
+    intake, parser = made(loop, compress=True, masked=masked)
     came: list[Any] = []
     intake.take = came.extend
     intake.receiving()
@@ -144,26 +139,18 @@ def test_both_ways_come_to_the_same(
     assert by_library == by_parser
 
 
-def test_the_library_takes_what_most_frames_are(loop: asyncio.AbstractEventLoop) -> None:
-    assert native is not None
-    protocol = Protocol(loop)
-    from aiohttp._websocket.reader import WebSocketDataQueue
-
-    made = intake_for(
-        WebSocketDataQueue(protocol, 1 << 20, loop=loop),
-        protocol,
-        LIMIT,
-        compress=False,
-        decode_text=False,
-        masked=True,
-    )
-    assert made is not None
-    intake, parser = made
-    fed: list[bytes] = []
-    parser._parser = type("Parser", (), {"feed_data": lambda self, data: (fed.append(data), (False, b""))[1]})()
+def taking(intake: Intake) -> list[bytes]:
+    """What is taken at once, from now on."""
     came: list[bytes] = []
     intake.take = came.extend
     intake.receiving()
+    return came
+
+
+def test_the_library_takes_what_most_frames_are(loop: asyncio.AbstractEventLoop) -> None:
+    assert native is not None
+    intake, parser = made(loop)
+    came, fed = taking(intake), given_to(parser)
 
     parser.feed_data(frame(b"one") + frame(b"ping", 0x89) + frame(b"two" * 500)[:20])
     parser.feed_data(frame(b"two" * 500)[20:])
@@ -176,9 +163,8 @@ def test_the_library_takes_what_most_frames_are(loop: asyncio.AbstractEventLoop)
 
 def test_pings_by_the_thousand_are_given_to_the_parser_together(loop: asyncio.AbstractEventLoop) -> None:
     """One by one each would be copied behind all that the parser has laid aside."""
-    parser = parser_of(loop)
-    fed: list[bytes] = []
-    parser._parser = type("Parser", (), {"feed_data": lambda self, data: (fed.append(data), (False, b""))[1]})()
+    _, parser = made(loop)
+    fed = given_to(parser)
     flood = frame(b"", 0x89) * 40_000
 
     parser.feed_data(flood)
@@ -200,26 +186,11 @@ def test_what_is_more_than_a_read_hands_on_waits_for_receive(loop: asyncio.Abstr
 
 
 def test_a_frame_that_comes_byte_by_byte_costs_no_more_than_it_has(loop: asyncio.AbstractEventLoop) -> None:
-    protocol = Protocol(loop)
-    from aiohttp._websocket.reader import WebSocketDataQueue
-
-    made = intake_for(
-        WebSocketDataQueue(protocol, 1 << 20, loop=loop),
-        protocol,
-        LIMIT,
-        compress=False,
-        decode_text=False,
-        masked=True,
-    )
-    assert made is not None
-    intake, parser = made
-    came: list[bytes] = []
-    intake.take = came.extend
-    intake.receiving()
+    intake, parser = made(loop)
+    came = taking(intake)
     stream = frame(bytes(60_000))
     for at in range(len(stream)):
         parser.feed_data(stream[at : at + 1])
         assert len(parser._waiting or ()) <= 65
 
     assert came == [bytes(60_000)]
-    assert isinstance(intake, Intake)

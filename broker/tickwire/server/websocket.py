@@ -31,13 +31,14 @@ class Socket(web.WebSocketResponse[Literal[False]]):
         )
         self.intake: Intake | None = None
         self.on_too_big: Callable[[], Awaitable[None]] | None = None
-        self.before_close: Callable[[], None] = _nothing  # called before a close frame is written
+        self.before_close: Callable[[], None] | None = None  # called before a close frame is written
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
         on_too_big, self.on_too_big = self.on_too_big, None
         if code == WSCloseCode.MESSAGE_TOO_BIG and on_too_big and not self.closed:
             await on_too_big()
-        self.before_close()
+        if self.before_close is not None:
+            self.before_close()
         return await super().close(code=code, message=message, drain=drain)
 
     def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
@@ -71,7 +72,3 @@ def _forget_requests(protocol: Any) -> None:
         protocol._messages = ()
     if isinstance(getattr(protocol, "_parser", None), HttpRequestParser):
         protocol._parser = None
-
-
-def _nothing() -> None:
-    pass

@@ -7,6 +7,7 @@ from .encoded import Encoded, encoded_at
 from .errors import WireError
 from .limits import FRAME_MESSAGES
 from .messages import Publish
+from .plain import topic_end
 
 # Bytes of a frame, and of a payload, from which it pays. From the frame to the section, with its checksum, this is
 # 1.08 times the work of decoding at 16 payloads of 1,024 bytes, 0.75 at one of 65,000, and half of it at 100 of 1,024.
@@ -57,7 +58,4 @@ def _payloads_at(head: bytes) -> int | None:
     at = 2 + id_bytes
     if head[at] != 0x91 or head[at + 1] not in (0x92, 0x93):
         return None
-    text = head[at + 2]
-    if text >> 5 == 0b101:
-        return at + 3 + (text & 31)
-    return at + 4 + head[at + 3] if text == 0xD9 else None
+    return topic_end(head, at + 2)

@@ -23,10 +23,16 @@ def head_of(frame: bytes) -> bytes | None:
     """
     if len(frame) < _SHORTEST or not frame.startswith(_BEGIN):
         return None
-    text = frame[_TOPIC_AT]
+    end = topic_end(frame, _TOPIC_AT)
+    return None if end is None else frame[:end]
+
+
+def topic_end(frame: bytes, at: int) -> int | None:
+    """Where the topic ends that begins there; None where something else does, or a string of more than 255 bytes."""
+    text = frame[at]
     if text >> 5 == 0b101:  # a string of less than 32 bytes
-        return frame[: _TOPIC_AT + 1 + (text & 31)]
-    return frame[: _TOPIC_AT + 2 + frame[_TOPIC_AT + 1]] if text == 0xD9 else None
+        return at + 1 + (text & 31)
+    return at + 2 + frame[at + 1] if text == 0xD9 else None
 
 
 def payloads_behind(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -267,3 +268,112 @@ async def test_an_error_in_a_script_counts_too(url: str) -> None:
                 assert next(work).attempt == 2
 
     await asyncio.to_thread(script)
+
+
+# Work that is slow.
+
+
+async def test_what_waits_for_slow_work_is_neither_handed_out_again_nor_given_up(url: str) -> None:
+    """The ack timeout is that of a message in the application's hands: four of them pass while the rest waits."""
+    attempts: list[int] = []
+    async with connect(url) as client, client.consume("o", group="g", ack_timeout=0.6, attempts=1) as work:
+        async with client.batch() as batch:
+            for at in range(12):
+                batch.add("o", at)
+        for _ in range(12):
+            message = await anext(work)
+            attempts.append(message.attempt)
+            await asyncio.sleep(0.2)  # the work
+            await message.ack()
+        await client.flush()
+        (group,) = await client.consumers()
+        letters = [letter async for letter in client.history("$dead.g")]
+
+    assert (attempts, group.lag, letters) == ([1] * 12, 0, [])
+
+
+async def test_who_joins_later_gets_a_share_while_the_others_are_at_work(url: str) -> None:
+    async with connect(url) as client:
+        async with client.batch() as batch:
+            for at in range(800):
+                batch.add("o", at)
+        async with contextlib.AsyncExitStack() as stack:
+            members = [await stack.enter_async_context(client.consume("o", group="g")) for _ in range(3)]
+            firsts = [await asyncio.wait_for(anext(member), 10) for member in members]
+
+    assert len({message.offset for message in firsts}) == 3
+
+
+async def test_who_collects_before_it_acknowledges_gets_as_many_as_it_may(url: str) -> None:
+    async with connect(url) as client, client.consume("o", group="g", max_unacked=500) as work:
+        async with client.batch() as batch:
+            for at in range(501):
+                batch.add("o", at)
+        collected = [await asyncio.wait_for(anext(work), 10) for _ in range(500)]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(work), 0.1)
+        await work.ack(collected)
+        last = await asyncio.wait_for(anext(work), 10)
+
+    assert [message.data for message in (*collected, last)] == list(range(501))
+
+
+async def test_what_an_application_that_hangs_has_not_seen_goes_to_another_uncounted(url: str) -> None:
+    async with connect(url) as client, client.consume("o", group="g", ack_timeout=0.4) as hanging:
+        async with client.batch() as batch:
+            for at in range(3):
+                batch.add("o", at)
+        assert (await anext(hanging)).data == 0
+        async with client.consume("o", group="g") as other:
+            messages = [await anext(other) for _ in range(3)]
+            await other.ack(messages)
+        await client.publish("o", 3)
+        following = await anext(hanging)
+
+    assert sorted([(message.data, message.attempt) for message in messages]) == [(0, 2), (1, 1), (2, 1)]
+    assert following.data == 3
+
+
+async def test_work_in_progress_keeps_its_message(url: str) -> None:
+    async with connect(url) as client, client.consume("o", group="g", ack_timeout=0.4) as work:
+        await client.publish("o", "long")
+        message = await anext(work)
+        async with client.consume("o", group="g") as other:
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                await message.in_progress()
+            await message.ack()
+            await client.publish("o", "next")
+            following = await asyncio.wait_for(anext(other), 10)
+            (group,) = await client.consumers()
+
+    assert (following.data, following.attempt) == ("next", 1)
+    assert group.unacked == 1
+
+
+async def test_slow_work_of_a_script_keeps_what_waits_too(url: str) -> None:
+    attempts: list[int] = []
+
+    def script() -> None:
+        with scripts.connect(url) as client, client.consume("o", group="g", ack_timeout=0.6, attempts=1) as work:
+            with client.batch() as batch:
+                for at in range(9):
+                    batch.add("o", at)
+            for message in work:
+                attempts.append(message.attempt)
+                time.sleep(0.2)  # the work
+                if message.data == 8:
+                    for _ in range(5):
+                        time.sleep(0.2)
+                        message.in_progress()
+                message.ack()
+                if message.data == 8:
+                    break
+            client.flush()
+            (group,) = client.consumers()
+            assert (group.lag, group.unacked) == (0, 0)
+            assert list(client.history("$dead.g")) == []
+
+    await asyncio.to_thread(script)
+
+    assert attempts == [1] * 9

@@ -13,6 +13,7 @@ from tickwire.wire.messages import (
     Consume,
     Consumed,
     Delivery,
+    Extended,
     Gap,
     Groups,
     List,
@@ -23,10 +24,13 @@ from tickwire.wire.messages import (
     Subscribe,
     Subscribed,
     Unsubscribe,
+    Window,
 )
 from tickwire.wire.messages import Group as WireGroup
 from tickwire_client import Group, TickwireError
 from tickwire_client.errors import Refused
+from tickwire_client.holding import TICKS
+from tickwire_client.pace import FIRST
 from tickwire_client.ranges import Ranges
 from tickwire_client.session import Session
 from tickwire_client.work import Delivered, Share, Terms, Work, terms_of
@@ -60,7 +64,7 @@ def test_a_consumer_is_asked_for_on_its_terms() -> None:
 
     work = session.consume("o.>", TERMS)
 
-    assert said(session) == [Consume(work.id, "o.>", "billing", 100, 30_000, 5)]
+    assert said(session) == [Consume(work.id, "o.>", "billing", FIRST, 30_000, 5)]
 
 
 def test_acknowledgments_of_one_turn_are_ranges_in_one_frame() -> None:
@@ -137,7 +141,7 @@ def test_after_a_lost_connection_it_is_asked_for_again_and_old_acknowledgments_a
     say(session, Subscribed(work.id, 2, 0))
     deliver(session, section("o.a", 0, 1, 2), stream=2)
 
-    assert asked == [Consume(work.id, "o.>", "billing", 100, 30_000, 5)]
+    assert asked == [Consume(work.id, "o.>", "billing", FIRST, 30_000, 5)]
     assert said(session) == []
     assert work.stale_acks == 4
     assert seen(work) == [("o.b", 0, 3, "evicted"), ("o.a", 0, 2, None)]
@@ -236,6 +240,151 @@ def test_terms_that_cannot_be_are_told(wrong: dict[str, object]) -> None:
 
     with pytest.raises(ValueError, match=next(iter(wrong))):
         terms_of(**terms)  # type: ignore[arg-type]
+
+
+# How much it asks for, and for how long it may have that.
+
+
+def taking(work: Work, messages: Sequence[Delivered]) -> list[bool]:
+    """The application wants these, one by one: which of them it gets."""
+    return [work.took(message.handed, message._index + 1) for message in messages]
+
+
+def test_what_still_waits_is_extended_while_the_application_goes_on_taking() -> None:
+    session = Session()
+    opened(session)
+    work = consuming(session)
+    deliver(session, section("o.a", 0, 1, 3), section("o.b", 7, 1, 2), stream=1)
+    messages = taken(work)
+    told: list[object] = []
+
+    for message in messages[:4]:
+        assert taking(work, [message]) == [True]
+        for _ in range(2):
+            work.tick()
+        told += said(session)
+
+    assert told == [
+        Extended(work.id, [("o.a", 1, 3), ("o.b", 7, 9)], True),
+        Extended(work.id, [("o.a", 2, 3), ("o.b", 7, 9)], True),
+        Extended(work.id, [("o.a", 1, 2)]),  # it has the second message now
+        Extended(work.id, [("o.b", 7, 9)], True),
+        Extended(work.id, [("o.a", 2, 3)]),
+        Extended(work.id, [("o.b", 8, 9)], True),
+        Extended(work.id, [("o.b", 7, 8)]),
+    ]
+
+
+def test_what_an_application_that_takes_nothing_any_more_has_not_seen_lapses() -> None:
+    session = Session()
+    opened(session)
+    work = consuming(session)
+    deliver(session, section("o.a", 0, 1, 3), stream=1)
+    messages = taken(work)
+    taking(work, messages[:1])
+
+    for _ in range(2 * TICKS):
+        work.tick()
+    extended = said(session)
+    taken_late = taking(work, messages[1:])
+    deliver(session, section("o.a", 3, 1, 2), stream=1)
+
+    assert extended == [Window(work.id, 1), Extended(work.id, [("o.a", 1, 3)], True)]
+    assert taken_late == [False, False]
+    assert [message.offset for message in taken(work)] == [3, 4]
+    assert work.holding.open == 2
+
+
+def test_a_section_that_lapsed_before_it_was_taken_is_not_handed_out() -> None:
+    session = Session()
+    opened(session)
+    work = consuming(session)
+    deliver(session, section("o.a", 0, 1, 3), stream=1)
+
+    for _ in range(2 * TICKS):
+        work.tick()
+
+    assert taken(work) == []
+
+
+def test_what_is_in_progress_is_extended_until_it_is_settled() -> None:
+    session = Session()
+    opened(session)
+    work = consuming(session)
+    deliver(session, section("o.a", 0, 1, 2), stream=1)
+    messages = taken(work)
+    taking(work, messages)
+
+    for _ in range(3 * TICKS):
+        work.tick()
+        work.extend(messages[0])
+    extended = said(session)
+    ack(work, messages)
+
+    assert extended == [Extended(work.id, [("o.a", 0, 1)])]
+    assert said(session) == [Consumed(work.id, [("o.a", 0, 2)])]
+    assert work.holding.open == 0
+    session.unsubscribe(work)
+    with pytest.raises(TickwireError, match="is closed"):
+        work.extend(messages[0])
+
+
+def test_an_application_that_works_quickly_is_given_more_and_one_that_collects_is_not_stuck() -> None:
+    session = Session()
+    opened(session)
+    work = consuming(session)
+    deliver(session, section("o.a", 0, 1, FIRST), stream=1)
+    messages = taken(work)
+
+    work.pace.gave(FIRST, 10.0)
+    ack(work, messages[:1])
+    work.asked(10.001, 1.0)
+    quick = said(session)
+    work.starved()
+    not_all = said(session)
+    deliver(session, section("o.a", FIRST, 1, FIRST + 1), stream=1)
+    work.starved()
+
+    assert quick == [Window(work.id, 2 * FIRST), Consumed(work.id, [("o.a", 0, 1)])]
+    assert not_all == []
+    assert said(session) == [Window(work.id, 4 * FIRST)]
+
+
+def test_over_another_connection_it_asks_for_as_much_as_before() -> None:
+    session = Session()
+    opened(session)
+    work = consuming(session)
+    deliver(session, section("o.a", 0, 1, FIRST), stream=1)
+    work.starved()
+
+    session.closed()
+    opened(session)
+    (asked,) = said(session)
+
+    assert asked == Consume(work.id, "o.>", "billing", 2 * FIRST, 30_000, 5)
+    assert work.holding.open == 0
+
+
+def test_what_is_held_is_kept_track_of_however_many_come_and_go() -> None:
+    session = Session()
+    opened(session)
+    work = consuming(session)
+    left: list[Delivered] = []
+    for offset in range(0, 20_000, 2):
+        deliver(session, section("o.a", offset, 1, 2), stream=1)
+        first, second = taken(work)
+        taking(work, [first, second])
+        ack(work, [first])
+        ack(work, [first])  # once more, which settles nothing
+        if offset % 1_000:
+            ack(work, [second])
+        else:
+            left.append(second)
+
+    assert work.holding.open == len(left) == 20
+    assert len(work.holding._held) < 1_000
+    ack(work, left)
+    assert work.holding.open == 0
 
 
 # A live queue group.

@@ -24,6 +24,7 @@ from tickwire.wire.messages import (
     Consumed,
     Delivery,
     End,
+    Extended,
     FromBroker,
     FromClient,
     Gap,
@@ -44,6 +45,7 @@ from tickwire.wire.messages import (
     Unsubscribe,
     Unsubscribed,
     Welcome,
+    Window,
 )
 from tickwire.wire.view import from_json, from_plain, plain, to_json
 
@@ -106,6 +108,8 @@ FROM_CLIENT: st.SearchStrategy[FromClient] = st.one_of(
     st.builds(Consume, INTEGERS, TEXTS, NAMES, COUNTS, optional(COUNTS), optional(COUNTS)),
     st.builds(Consumed, INTEGERS, RANGES),
     st.builds(Returned, INTEGERS, RANGES, optional(INTEGERS)),
+    st.builds(Window, INTEGERS, COUNTS),
+    st.builds(Extended, INTEGERS, RANGES, FLAGS),
     st.builds(List, INTEGERS),
     BEATS,
     BYES,
@@ -128,7 +132,7 @@ FROM_BROKER: st.SearchStrategy[FromBroker] = st.one_of(
 OPTIONS = st.sampled_from(
     [
         *("format", "epoch", "attempt", "client", "publisher", "incarnation", "subscriptions"),
-        *("seen", "positions", "since", "once", "group", "sequence", "retry", "ack_timeout_ms", "attempts"),
+        *("seen", "positions", "since", "once", "group", "sequence", "retry", "ack_timeout_ms", "attempts", "waiting"),
     ]
 )
 SCALARS = (
@@ -166,7 +170,7 @@ def test_any_message_of_the_broker_survives_the_wire_and_the_view(message: FromB
 @given(FROM_CLIENT | FROM_BROKER, st.lists(VALUES, min_size=1, max_size=3))
 def test_unknown_trailing_elements_change_nothing(message: Message, unknown: list[Any]) -> None:
     elements = msgpack.unpackb(encode(message))
-    optional_elements = {Hello: 3, Subscribe: 4, Publish: 4, Consume: 6, Returned: 4, Bye: 4, Refusal: 6}
+    optional_elements = {Hello: 3, Subscribe: 4, Publish: 4, Consume: 6, Returned: 4, Extended: 4, Bye: 4, Refusal: 6}
     padding = [None] * (optional_elements.get(type(message), 0) - len(elements))
 
     assert decode(msgpack.packb([*elements, *padding, *unknown])) == message

@@ -55,4 +55,5 @@ class Limits:
             "deadline_ms": int(self.give_up_after * 1000),
             "identity_seconds": int(self.identity_seconds),
             "identity_frames": self.identity_frames,
+            "ack_timeout_ms": int(self.ack_timeout * 1000),
         }

@@ -18,6 +18,7 @@ from tickwire.wire.messages import (
     Bye,
     Consume,
     Consumed,
+    Extended,
     Groups,
     Hello,
     List,
@@ -29,6 +30,7 @@ from tickwire.wire.messages import (
     Unsubscribe,
     Unsubscribed,
     Welcome,
+    Window,
 )
 from tickwire.wire.topics import check_pattern, is_exact
 
@@ -248,6 +250,15 @@ class Session:
         self._engine.due = True
         self._engine.groups.returned(self.peer, returned, now)
 
+    def _extended(self, extended: Extended, now: float) -> None:
+        self._check_consumer(extended.id)
+        self._engine.groups.extended(self.peer, extended, now)
+
+    def _window(self, window: Window, now: float) -> None:
+        self._check_consumer(window.id)
+        self._engine.due = True
+        self._engine.groups.resized(self.peer, window)
+
     def _check_consumer(self, id: int) -> None:
         if id not in self._consumers:
             raise UnknownConsumer(id)
@@ -280,5 +291,7 @@ _ACTIONS: dict[type[Any], Callable[[Session, Any, float], None]] = {
     Consume: Session._consume,
     Consumed: Session._consumed,
     Returned: Session._returned,
+    Extended: Session._extended,
+    Window: Session._window,
     List: Session._list,
 }

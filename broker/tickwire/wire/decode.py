@@ -14,6 +14,7 @@ from .messages import (
     Consume,
     Consumed,
     End,
+    Extended,
     FromBroker,
     FromClient,
     Groups,
@@ -26,6 +27,7 @@ from .messages import (
     Subscribed,
     Unsubscribe,
     Unsubscribed,
+    Window,
 )
 from .unpack import FROM_CLIENT, unpack
 
@@ -36,6 +38,7 @@ _FROM_EITHER: _Builders = from_client.BUILDERS | from_broker.BUILDERS
 # The kinds that have an id as their first element.
 _WITH_ID = {
     *(Subscribe.kind, Unsubscribe.kind, Publish.kind, Consume.kind, Consumed.kind, Returned.kind, List.kind),
+    *(Window.kind, Extended.kind),
     *(Subscribed.kind, Unsubscribed.kind, Join.kind, End.kind, Groups.kind),
 }
 

@@ -16,6 +16,7 @@ from .messages import (
     Consumed,
     Delivery,
     End,
+    Extended,
     Gap,
     Groups,
     Hello,
@@ -33,6 +34,7 @@ from .messages import (
     Unsubscribe,
     Unsubscribed,
     Welcome,
+    Window,
 )
 
 # One packer for all frames: making one costs more than packing a small frame with it.
@@ -221,6 +223,15 @@ def _returned(returned: Returned) -> list[Any]:
     return _trimmed([returned.id, [list(each) for each in returned.ranges], returned.delay_ms], 2)
 
 
+def _window(window: Window) -> list[Any]:
+    return [window.id, window.max_unacked]
+
+
+def _extended(extended: Extended) -> list[Any]:
+    elements = [extended.id, [list(each) for each in extended.ranges]]
+    return [*elements, {"waiting": True}] if extended.waiting else elements
+
+
 def _trimmed(elements: list[Any], least: int) -> list[Any]:
     """The elements without the optional ones at the end that are None."""
     while len(elements) > least and elements[-1] is None:
@@ -249,5 +260,7 @@ _ELEMENTS: dict[type[Any], Callable[[Any], list[Any]]] = {
     Consume: _consume,
     Consumed: _consumed,
     Returned: _returned,
+    Window: _window,
+    Extended: _extended,
     List: _only_id,
 }

@@ -29,6 +29,7 @@ from .messages import (
     Bye,
     Consume,
     Consumed,
+    Extended,
     Hello,
     List,
     Publish,
@@ -36,6 +37,7 @@ from .messages import (
     Run,
     Subscribe,
     Unsubscribe,
+    Window,
 )
 
 _STARTS = {"earliest": 0, "last": 0, "time": 1, "offset": 2}  # the integers that follow each in `since`
@@ -158,14 +160,23 @@ def _run(run: Any) -> Run:
 def _consume(elements: list[Any]) -> Consume:
     id, pattern = integer(elements, 1, "id"), text(elements, 2, "pattern")
     group = checked_name(text(elements, 3, "group"), "group")
-    max_unacked = integer(elements, 4, "max_unacked")
-    if not max_unacked:
-        raise FieldError("max_unacked must be at least 1")
+    max_unacked = _max_unacked(elements, 4)
     given = options(elements, 5)
     timeout, attempts = integer_option(given, "ack_timeout_ms"), integer_option(given, "attempts")
     if timeout == 0 or attempts == 0:
         raise FieldError("options ack_timeout_ms and attempts must be at least 1")
     return Consume(id, pattern, group, max_unacked, timeout, attempts)
+
+
+def _max_unacked(elements: list[Any], index: int) -> int:
+    max_unacked = integer(elements, index, "max_unacked")
+    if not max_unacked:
+        raise FieldError("max_unacked must be at least 1")
+    return max_unacked
+
+
+def _window(elements: list[Any]) -> Window:
+    return Window(integer(elements, 1, "id"), _max_unacked(elements, 2))
 
 
 def _consumed(elements: list[Any]) -> Consumed:
@@ -174,6 +185,11 @@ def _consumed(elements: list[Any]) -> Consumed:
 
 def _returned(elements: list[Any]) -> Returned:
     return Returned(integer(elements, 1, "id"), _ranges(elements), optional_integer(elements, 3, "delay_ms"))
+
+
+def _extended(elements: list[Any]) -> Extended:
+    id, ranges = integer(elements, 1, "id"), _ranges(elements)
+    return Extended(id, ranges, flag_option(options(elements, 3), "waiting"))
 
 
 def _ranges(elements: list[Any]) -> list[tuple[str, int, int]]:
@@ -206,5 +222,7 @@ BUILDERS: dict[int, Callable[[list[Any]], Any]] = {
     Consume.kind: _consume,
     Consumed.kind: _consumed,
     Returned.kind: _returned,
+    Window.kind: _window,
+    Extended.kind: _extended,
     List.kind: _list,
 }

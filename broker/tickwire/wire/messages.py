@@ -99,6 +99,25 @@ class Returned:
 
 
 @dataclass(slots=True)
+class Window:
+    """A consumer wants at most so many unacknowledged messages from now on."""
+
+    kind: ClassVar[int] = 11
+    id: int
+    max_unacked: int
+
+
+@dataclass(slots=True)
+class Extended:
+    """The ack timeout of these messages begins anew. Those `waiting` are not with the application yet."""
+
+    kind: ClassVar[int] = 12
+    id: int
+    ranges: list[tuple[str, int, int]]
+    waiting: bool | None = None
+
+
+@dataclass(slots=True)
 class List:
     """Ask what consumer groups there are."""
 
@@ -255,7 +274,9 @@ class Groups:
     groups: list[Group]
 
 
-FromClient = Hello | Subscribe | Unsubscribe | Publish | Beat | Bye | Consume | Consumed | Returned | List
+FromClient = (
+    Hello | Subscribe | Unsubscribe | Publish | Beat | Bye | Consume | Consumed | Returned | Window | Extended | List
+)
 FromBroker = (
     Beat | Bye | Welcome | Subscribed | Unsubscribed | Ack | Refusal | Delivery | Gap | Mark | Join | End | Groups
 )
@@ -272,6 +293,8 @@ KIND_NAMES: dict[int, str] = {
     Consumed.kind: "CONSUMED",
     Returned.kind: "RETURNED",
     List.kind: "LIST",
+    Window.kind: "WINDOW",
+    Extended.kind: "EXTENDED",
     Welcome.kind: "WELCOME",
     Subscribed.kind: "SUBSCRIBED",
     Unsubscribed.kind: "UNSUBSCRIBED",

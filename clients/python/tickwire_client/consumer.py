@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Sequence
 
 from .connection import Connection
+from .holding import TICKS
 from .session import Session
 from .subscription import OnGap, Subscription
 from .work import Delivered, Work
+
+_PATIENCE = 1.0  # seconds of work that are asked for ahead, and no more than an eighth of the ack timeout
+_LEAST_TICK = 0.01  # seconds: an ack timeout below a few of them is for the broker to keep
 
 
 class Consumer(Subscription[Delivered]):
@@ -24,6 +30,7 @@ class Consumer(Subscription[Delivered]):
         super().__init__(work, session, connection, waits=True, gaps=gaps, on_gap=on_gap)
         self._work = work
         self._in_hand: Sequence[Delivered] = ()  # what the application got last
+        self._tick()
 
     def __repr__(self) -> str:
         ended = ", ended" if self._closed or self._work.ended else ""
@@ -44,16 +51,40 @@ class Consumer(Subscription[Delivered]):
         await self.close()
 
     async def __anext__(self) -> Delivered:
-        message = await super().__anext__()
-        self._in_hand = (message,)
-        return message
+        while True:
+            message = await super().__anext__()
+            if self._work.took(message.handed, message._index + 1):
+                self._in_hand = (message,)
+                return message
 
     async def next_batch(self) -> list[Delivered]:
         """The next list of `batches()`. Raises StopAsyncIteration where there will be none."""
-        batch = await super().next_batch()
-        self._in_hand = batch
-        return batch
+        while True:
+            batch = self._work.took_all(await super().next_batch())
+            if batch:
+                self._in_hand = batch
+                return batch
 
     async def ack(self, messages: Iterable[Delivered]) -> None:
         """These are done: `message.ack()` for many at a time."""
         self._work.ack(list(messages))
+
+    async def _next_batch(self) -> list[Delivered]:
+        self._work.asked(time.monotonic(), min(_PATIENCE, self._ack_timeout / 8))
+        batch = await super()._next_batch()
+        self._work.pace.gave(len(batch), time.monotonic())
+        return batch
+
+    def _starve(self) -> None:
+        self._work.starved()
+
+    @property
+    def _ack_timeout(self) -> float:
+        return self._work.terms.ack_timeout or self._session.limits.ack_timeout_ms / 1000
+
+    def _tick(self) -> None:
+        """See to it that the broker knows what waits here."""
+        if not self._closed and not self._work.ended:
+            delay = max(_LEAST_TICK, self._ack_timeout / TICKS)
+            asyncio.get_running_loop().call_later(delay, self._tick)
+            self._work.tick()

@@ -21,6 +21,7 @@ from tickwire.wire.messages import (
     Consumed,
     Delivery,
     End,
+    Extended,
     FromBroker,
     Groups,
     Hello,
@@ -219,4 +220,5 @@ _UNAWAITED = {
     Publish.kind: "a publish_nowait",
     Consumed.kind: "an acknowledgment",
     Returned.kind: "what a consumer gave back",
+    Extended.kind: "more time for a message",
 }

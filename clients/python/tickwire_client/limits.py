@@ -9,6 +9,7 @@ class Limits:
     """The limits of the last welcome; before the first one, those of a broker with nothing configured."""
 
     __slots__ = (
+        "ack_timeout_ms",
         "beat_ms",
         "deadline_ms",
         "frame_bytes",
@@ -28,6 +29,7 @@ class Limits:
         # How long, and how many of a publisher's frames, are remembered by their sequences. A broker that does not say
         # so remembers none, and what was sent to it is not sent again.
         self.identity_seconds = _said(said, "identity_seconds", 0)
+        self.ack_timeout_ms = _said(said, "ack_timeout_ms", 30_000)
         self.identity_frames = _said(said, "identity_frames", 4_096)
 
 

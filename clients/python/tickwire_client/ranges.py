@@ -29,6 +29,15 @@ class Ranges:
         else:
             ranges.append([offset, offset + 1])
 
+    def add_all(self, topic: str, start: int, end: int) -> None:
+        """The offsets [start, end)."""
+        self.count += end - start
+        ranges = self._topics.setdefault(topic, [])
+        if ranges and ranges[-1][1] == start:
+            ranges[-1][1] = end
+        else:
+            ranges.append([start, end])
+
     def parts(self) -> Iterator[list[tuple[str, int, int]]]:
         """(topic, from, to), joined where they touch, as many at a time as a frame holds."""
         part: list[tuple[str, int, int]] = []

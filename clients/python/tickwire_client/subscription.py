@@ -139,6 +139,7 @@ class Subscription(Generic[T]):
             if not self._items:
                 if feed.ended:
                     raise feed.error or StopAsyncIteration
+                self._starve()
                 self._news.clear()
                 await self._news.wait()
 
@@ -150,6 +151,9 @@ class Subscription(Generic[T]):
         elif not self._warned:
             self._warned = True
             log.warning(GAP_WARNING, self.pattern, gap)
+
+    def _starve(self) -> None:
+        """The application waits, and there is nothing for it."""
 
     def _wake(self) -> None:
         self._news.set()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
 from .consumer import Consumer as AsyncConsumer
 from .errors import ConnectionLost
 from .loop_thread import LoopThread
 from .sync_subscription import OnGap, Subscription
-from .work import Handed, Handout
+from .work import Handed, Handout, Work
+
+R = TypeVar("R")
 
 
 class Consumer(Subscription["Delivered"]):
@@ -27,15 +31,21 @@ class Consumer(Subscription["Delivered"]):
         self.close()
 
     def __next__(self) -> Delivered:
-        message = super().__next__()
-        self._in_hand = (message,)
-        return message
+        while True:
+            message = super().__next__()
+            section = message.handed
+            if self._take(partial(Work.took, section=section, end=message._index + 1), section.waited):
+                self._in_hand = (message,)
+                return message
 
     def batches(self) -> Iterator[list[Delivered]]:
         """Lists of messages, never empty, as many at a time as there are: the fast way."""
         for batch in super().batches():
-            self._in_hand = batch
-            yield batch
+            waited = any(message.handed.waited for message in batch)
+            kept = self._take(partial(Work.took_all, messages=batch), waited)
+            if kept:
+                self._in_hand = kept
+                yield kept
 
     @property
     def group(self) -> str:
@@ -58,6 +68,18 @@ class Consumer(Subscription["Delivered"]):
             self._consumer._work.nack(message, delay)
 
         self._loop.run(nack())
+
+    def extend(self, message: Delivered) -> None:
+        """Work on it goes on."""
+        self._loop.call(lambda: self._consumer._work.extend(message))
+
+    def _take(self, took: Callable[[Work], R], waited: bool) -> R:
+        """What the work says to it, in the loop's thread where the broker is to be told."""
+
+        async def take() -> R:
+            return took(self._consumer._work)
+
+        return self._loop.run(take()) if waited else took(self._consumer._work)
 
     def _fetch(self) -> None:
         super()._fetch()
@@ -82,3 +104,7 @@ class Delivered(Handout):
     def nack(self, delay: float = 0.0) -> None:
         """Give it back, to be handed out again after so many seconds, perhaps to another member of the group."""
         self._consumer.nack(self, delay)
+
+    def in_progress(self) -> None:
+        """The work on it goes on: its ack timeout begins anew."""
+        self._consumer.extend(self)

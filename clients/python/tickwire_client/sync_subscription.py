@@ -89,7 +89,7 @@ class Subscription(Generic[T]):
     def _fetch(self) -> None:
         async def fetch() -> list[Message | Gap]:
             try:
-                return await self._subscription.next_batch()
+                return await self._subscription._next_batch()
             except StopAsyncIteration:
                 return []
 

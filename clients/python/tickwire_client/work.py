@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from typing import TypeVar
 
 from tickwire.wire.codes import EPOCH
 from tickwire.wire.encode import encode
-from tickwire.wire.messages import Consume, Consumed, Returned, Subscribe, Subscribed
+from tickwire.wire.messages import Consume, Consumed, Extended, Returned, Subscribe, Subscribed, Window
 
 from .buffer import Buffer
 from .checks import check_count, check_name, check_seconds
 from .errors import TickwireError
+from .holding import Held, Holding
 from .messages import Gap, Message, Section
+from .pace import Pace
 from .ranges import Ranges
+
+M = TypeVar("M", bound="Handout")
 
 
 class Share(Buffer):
@@ -78,6 +83,9 @@ class Work(Share):
 
     Acknowledgments wait here until the next frames leave, and become ranges. Those of messages that an earlier
     connection brought are worth nothing, for the broker has given these to another: they are counted and dropped.
+
+    `terms.max_unacked` is the most that it may have; how much it asks for is the matter of its pace. While the
+    application goes on taking messages, the time of those that still wait begins anew by a `tick`.
     """
 
     def __init__(self, id: int, pattern: str, terms: Terms, max_bytes: int) -> None:
@@ -85,39 +93,110 @@ class Work(Share):
         self._drop_messages = self._drop_bytes = 1 << 62  # the window of unacknowledged messages is the bound
         self.stale_acks = 0
         self.answer_soon: Callable[[Work], None] = _nothing
-        self.connection = 0  # counts them: which one brought a message
-        self._terms = terms
-        self._consumed = Ranges()
+        self.terms = terms
+        self.pace = Pace(terms.max_unacked)
+        self.holding = Holding()
+        self._resized = False
+        self._consumed, self._extended, self._waiting = Ranges(), Ranges(), Ranges()
         self._returned: dict[int, Ranges] = {}  # by the delay, in ms
 
     def request(self, frame_bytes: int = 1 << 20) -> Consume:
-        terms = self._terms
+        terms = self.terms
         timeout_ms = None if terms.ack_timeout is None else max(1, round(terms.ack_timeout * 1000))
-        return Consume(self.id, self.pattern, terms.group, terms.max_unacked, timeout_ms, terms.attempts)
+        return Consume(self.id, self.pattern, terms.group, self.pace.size, timeout_ms, terms.attempts)
 
     def disconnected(self) -> None:
         """What was not handed out yet comes again, to whomever; the gaps were said to this one only."""
         super().disconnected()
-        self.connection += 1
+        self.holding.clear()
         gaps = [item for item in self.take() if isinstance(item, Gap)]
         for gap in gaps:
             self.lost -= gap.count or 0
             self._add_gap(gap)
         self.stale_acks += sum(ranges.count for ranges in (self._consumed, *self._returned.values()))
-        self._consumed, self._returned = Ranges(), {}
+        self._consumed, self._extended, self._waiting, self._returned = Ranges(), Ranges(), Ranges(), {}
+        self._resized = False
 
     def add(self, section: Section, stamp: int) -> None:
-        self._keep(Handed(section, self))
+        handed = Handed(section, self)
+        self.holding.add(handed)
+        self._keep(handed)
 
     # What the application does with them.
+
+    def asked(self, now: float, patience: float) -> None:
+        """It wants more; `pace.gave` is told what it gets. Seconds, of a steady clock."""
+        if self.pace.asked(now, patience):
+            self._resize()
+
+    def starved(self) -> None:
+        """It waits for more, and nothing is here."""
+        if self.holding.open >= self.pace.size and self.pace.starved():
+            self._resize()
+
+    def took(self, section: Handed, end: int) -> bool:
+        """It gets the messages of a section before that index. Returns False where another member has the last by now.
+
+        Where the broker knows that they waited, it is told in this thread; else numbers are noted, and no more.
+        """
+        if section.lapsed:
+            return False
+        if section.waited:
+            self._extended.add_all(section.topic, section.first + section.seen, section.first + end)
+            self.answer_soon(self)
+        section.seen = end
+        self.holding.idle = 0
+        return True
+
+    def took_all(self, messages: list[M]) -> list[M]:
+        """It gets these, the rests of sections. Returns those that it may have."""
+        at, kept = 0, messages
+        while at < len(messages):
+            section = messages[at].handed
+            at += len(section) - messages[at]._index
+            if not self.took(section, len(section)):
+                kept = [message for message in kept if message.handed is not section]
+        return kept
+
+    def extend(self, message: Handout) -> None:
+        """It is at work on a message still. Raises as `ack` does."""
+        self._check_open()
+        if self._is_fresh(message.handed):
+            message.handed.age = self.holding.idle = 0
+            self._extended.add(message.topic, message.offset)
+            self.answer_soon(self)
+
+    def tick(self) -> None:
+        """A `holding.TICKS`th of the ack timeout is over."""
+        for section in self.holding.tick(idle=not self.pace.waiting):
+            section.waited = True
+            self._waiting.add_all(section.topic, section.first + section.seen, section.first + len(section))
+        if self._waiting.count:
+            self.answer_soon(self)
+        if self.holding.stalled and self.pace.stalled():
+            self._resize()
 
     def ack(self, messages: Sequence[Handout]) -> None:
         """These are done. Raises TickwireError where the consumer is closed: they went back with it."""
         self._check_open()
-        for message in messages:
-            message.settled = True
-            if self._is_fresh(message):
-                self._consumed.add(message.topic, message.offset)
+        for section, start, end, settled in _runs_of(messages):
+            self.holding.settled(section, settled)
+            if self._is_fresh(section, end - start):
+                self._consumed.add_all(section.topic, section.first + start, section.first + end)
+        self.answer_soon(self)
+
+    def ack_one(self, message: Handout) -> None:
+        """It is done: `ack` without looking for others, at a third of the cost."""
+        if self.ended:
+            self._check_open()
+        section, holding = message.handed, self.holding
+        if message.settle() and not section.lapsed:
+            section.open -= 1
+            holding.open -= 1
+        if section.connection == holding.connection:
+            self._consumed.add(section.topic, section.first + message._index)
+        else:
+            self.stale_acks += 1
         self.answer_soon(self)
 
     def nack(self, message: Handout, delay: float) -> None:
@@ -125,8 +204,9 @@ class Work(Share):
         if not isinstance(delay, (int, float)) or not 0.0 <= delay <= 1e9:
             raise ValueError(f"delay is a number of seconds from 0 on, not {delay!r}")
         self._check_open()
-        message.settled = True
-        if self._is_fresh(message):
+        section = message.handed
+        self.holding.settled(section, message.settle())
+        if self._is_fresh(section):
             self._returned.setdefault(round(delay * 1000), Ranges()).add(message.topic, message.offset)
         self.answer_soon(self)
 
@@ -144,8 +224,16 @@ class Work(Share):
 
     def answers(self) -> Iterator[bytes]:
         """The frames that say what was done."""
-        consumed, self._consumed = self._consumed, Ranges()
+        consumed, extended, waiting = self._consumed, self._extended, self._waiting
+        self._consumed, self._extended, self._waiting = Ranges(), Ranges(), Ranges()
         returned, self._returned = self._returned, {}
+        if self._resized:
+            self._resized = False
+            yield encode(Window(self.id, self.pace.size))
+        for part in waiting.parts():
+            yield encode(Extended(self.id, part, True))
+        for part in extended.parts():
+            yield encode(Extended(self.id, part))
         for part in consumed.parts():
             yield encode(Consumed(self.id, part))
         for delay_ms, ranges in returned.items():
@@ -159,28 +247,28 @@ class Work(Share):
             )
             raise self.error or TickwireError(text)
 
-    def _is_fresh(self, message: Handout) -> bool:
-        section = message.handed
-        if section.connection == self.connection and not self.ended:
+    def _resize(self) -> None:
+        self._resized = True
+        self.answer_soon(self)
+
+    def _is_fresh(self, section: Handed, messages: int = 1) -> bool:
+        if section.connection == self.holding.connection and not self.ended:
             return True
-        self.stale_acks += 1
+        self.stale_acks += messages
         return False
 
 
-class Handed(Section):
-    """A section of a consumer: it knows whose, and which connection brought it."""
+class Handed(Held):
+    """A section of a consumer: it knows whose."""
 
-    __slots__ = ("connection", "work")
+    __slots__ = ("work",)
 
     def __init__(self, section: Section, work: Work) -> None:
-        super().__init__(
-            *(section.topic, section.epoch, section.first, section.time_us, section.payloads, section.format),
-            section.attempt,
-        )
-        self.work, self.connection = work, work.connection
+        super().__init__(section, work.holding.connection)
+        self.work = work
 
     def messages(self) -> Sequence[Delivered]:
-        return list(map(Delivered, repeat(self), range(len(self.payloads))))
+        return [] if self.lapsed else list(map(Delivered, repeat(self), range(len(self.payloads))))
 
 
 class Handout(Message):
@@ -194,6 +282,13 @@ class Handout(Message):
         assert isinstance(self._section, Handed)
         return self._section
 
+    def settle(self) -> bool:
+        """It is settled. Returns whether it was not before."""
+        if getattr(self, "settled", False):
+            return False
+        self.settled = True
+        return True
+
 
 class Delivered(Handout):
     """A message that was handed to a consumer, which says when it is done with it."""
@@ -206,7 +301,7 @@ class Delivered(Handout):
         Returns when that is on its way, with the others of this turn of the loop; `await client.flush()` waits until
         the broker has noted it. Where the connection goes first, the message is handed out once more.
         """
-        self.handed.work.ack((self,))
+        self.handed.work.ack_one(self)
 
     async def nack(self, delay: float = 0.0) -> None:
         """Give it back, to be handed out again after so many seconds, perhaps to another member of the group.
@@ -214,6 +309,25 @@ class Delivered(Handout):
         After the last of the consumer's attempts it goes to the topic `$dead.<group>` instead.
         """
         self.handed.work.nack(self, delay)
+
+    async def in_progress(self) -> None:
+        """The work on it goes on: its ack timeout begins anew."""
+        self.handed.work.extend(self)
+
+
+def _runs_of(messages: Sequence[Handout]) -> Iterator[tuple[Handed, int, int, int]]:
+    """Those that stand together in a section: it, the first index and the one behind, and how many were open still.
+
+    They are settled by it. Most acknowledgments are of such a run, which is then looked at once.
+    """
+    at, count = 0, len(messages)
+    while at < count:
+        section, start = messages[at].handed, messages[at]._index
+        end, settled = start, 0
+        while at < count and messages[at]._index == end and messages[at]._section is section:
+            settled += messages[at].settle()
+            at, end = at + 1, end + 1
+        yield section, start, end, settled
 
 
 def _nothing(work: Work) -> None:

@@ -16,7 +16,7 @@ from tickwire.fanout.section import Section as Sealed
 from tickwire.fanout.shelves import Shelves
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.limits import MSGPACK
-from tickwire.wire.messages import Consume, Consumed, Delivery, Gap, Returned, Section
+from tickwire.wire.messages import Consume, Consumed, Delivery, Extended, Gap, Returned, Section, Window
 
 Range = tuple[str, int, int]
 
@@ -172,6 +172,13 @@ class Seat:
             self.table.groups.returned(self.peer, Returned(id, list(ranges), delay_ms), self.table.now)
         finally:
             self.table.deal()
+
+    def extend(self, *ranges: Range, waiting: bool | None = None, id: int = 1) -> None:
+        self.table.groups.extended(self.peer, Extended(id, list(ranges), waiting), self.table.now)
+
+    def resize(self, max_unacked: int, id: int = 1) -> None:
+        self.table.groups.resized(self.peer, Window(id, max_unacked))
+        self.table.deal()
 
     def leave(self, id: int = 1) -> None:
         self.table.groups.leave(self.peer, id)

@@ -27,6 +27,7 @@ Spot = tuple[str, int]
 class Held:
     seat: Seat
     deadline: float
+    waiting: bool = False  # it does not count when the time is over
 
 
 class Consuming(RuleBasedStateMachine):
@@ -43,6 +44,7 @@ class Consuming(RuleBasedStateMachine):
         self.saved: tuple[set[Spot], Counter[Spot]] = set(), Counter()
         self.letters = 0
         self.members: list[Seat] = []
+        self.most: dict[Seat, int] = {}
         self.join(1_000, True)
 
     # What happens.
@@ -57,6 +59,7 @@ class Consuming(RuleBasedStateMachine):
     def join(self, window: int, same: bool) -> None:
         seat = self.table.seat().consume("t.*", max_unacked=window, attempts=ATTEMPTS)
         self.members.append(seat)
+        self.most[seat] = window
         self.deal()
 
     @precondition(lambda self: self.members)
@@ -112,10 +115,32 @@ class Consuming(RuleBasedStateMachine):
         assert self.said(lambda: seat.nack((topic, offset, end), delay_ms=delay)) == fault
         self.deal()
 
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), length=st.integers(1, 300), waiting=st.booleans())
+    def extend(self, data: st.DataObject, length: int, waiting: bool) -> None:
+        topic, offset = data.draw(st.sampled_from(sorted(self.held)))
+        seat = self.held[topic, offset].seat
+        _, _, end = self.heard(topic, offset, offset + length)
+        fault = self.expect(seat, (topic, offset, end))
+        assert self.said(lambda: seat.extend((topic, offset, end), waiting=waiting)) == fault
+        for at in range(offset, end):
+            held = self.held.get((topic, at))
+            if held is not None and held.seat is seat:
+                held.deadline, held.waiting = self.table.now + TIMEOUT, waiting
+
+    @precondition(lambda self: self.members)
+    @rule(data=st.data(), window=st.sampled_from([1, 5, 100, 1_000]))
+    def resize(self, data: st.DataObject, window: int) -> None:
+        seat = data.draw(st.sampled_from(self.members))
+        self.most[seat] = max(window, sum(held.seat is seat for held in self.held.values()))
+        seat.resize(window)
+        self.deal()
+
     @rule(seconds=st.sampled_from([0.1, 4.0, 20.0, 31.0]))
     def wait(self, seconds: float) -> None:
         now = self.table.now + seconds
-        self.release(lambda held: held.deadline <= now)
+        self.release(lambda held: held.deadline <= now and not held.waiting)
+        self.release(lambda held: held.deadline <= now, counted=False)
         self.table.wait(seconds)
         self.deal()
 
@@ -223,7 +248,7 @@ class Consuming(RuleBasedStateMachine):
         for seat in self.members:
             member = group.members[seat.peer, 1]
             mine = sum(held.seat is seat for held in self.held.values())
-            assert member.unacked == mine <= member.max_unacked
+            assert member.unacked == mine <= self.most[seat]
             assert mine == sum(run.left for run in member.runs)
 
     @invariant()

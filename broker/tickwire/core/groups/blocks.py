@@ -27,6 +27,7 @@ class Run:
     end: int
     deadline: float
     left: int
+    waiting: bool = False  # its holder says that it has not come to these: it does not count when their time is over
 
 
 @dataclass(slots=True, eq=False)

@@ -145,6 +145,16 @@ class Books:
         """The member wants them handed out again then (READY: now). What nobody has any more has come back before."""
         self._each(ranges, by, partial(self._return, by, due))
 
+    def extend(self, ranges: list[tuple[str, int, int]], by: Member, now: float, waiting: bool) -> None:
+        """The time of what the member has begins anew. Of what nobody has any more, the time is over."""
+
+        def extend(ledger: Ledger, mine: list[Open]) -> None:
+            for open in mine:
+                if open.run is not None and open.run.holder is by:
+                    by.extend(open, now, waiting)
+
+        self._each(ranges, by, extend, changes=False)
+
     def take_back(self, run: Run, ledger: Ledger, by: Member, counted: bool) -> int:
         """The member has the rest of the run no more; `counted` says whether it had its chance with it."""
         held = ledger.held_of(run)
@@ -172,7 +182,13 @@ class Books:
         if ledger.dying:
             self.dying[ledger] = None
 
-    def _each(self, ranges: list[tuple[str, int, int]], by: Member, act: Callable[[Ledger, list[Open]], None]) -> None:
+    def _each(
+        self,
+        ranges: list[tuple[str, int, int]],
+        by: Member,
+        act: Callable[[Ledger, list[Open]], None],
+        changes: bool = True,
+    ) -> None:
         refused: list[AckRefused] = []
         touched: dict[Ledger, None] = {}
         for topic, first, end in ranges:
@@ -188,7 +204,7 @@ class Books:
                     refused.append(fault)
             if len(refused) > FAULTS:
                 break
-        for ledger in touched:
+        for ledger in touched if changes else ():
             self.consider(ledger)
             self._common.changed(ledger, self.group)
         if refused:

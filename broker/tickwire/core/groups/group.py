@@ -84,7 +84,7 @@ class Group:
             return 0
         work = 0
         while work < _RUNS_BACK and (run := member.overdue(now)) is not None:
-            work += 1 + self.books.take_back(run, member.runs[run], member, True) // 4
+            work += 1 + self.books.take_back(run, member.runs[run], member, counted=not run.waiting) // 4
         member.alarmed = False
         self._watch(member)
         return work

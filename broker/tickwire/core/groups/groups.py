@@ -16,7 +16,7 @@ from tickwire.fanout.section import Cutter
 from tickwire.fanout.shelves import Shelves
 from tickwire.wire import messages
 from tickwire.wire.errors import BadTopic
-from tickwire.wire.messages import Consume, Consumed, Returned
+from tickwire.wire.messages import Consume, Consumed, Extended, Returned, Window
 from tickwire.wire.topics import check_topic
 
 from .blocks import READY
@@ -126,6 +126,17 @@ class Groups:
         self._active[group] = None
         delay = min((message.delay_ms or 0) / 1000, _DELAY)
         group.books.give_back(message.ranges, member, now + delay if delay else READY)
+
+    def extended(self, peer: Peer, message: Extended, now: float) -> None:
+        """Let the time of messages begin anew. Raises Refused as `consumed` does."""
+        group, member = self._of(peer, message.id)
+        group.books.extend(message.ranges, member, now, bool(message.waiting))
+
+    def resized(self, peer: Peer, message: Window) -> None:
+        """A member has so many messages at most from now on."""
+        group, member = self._of(peer, message.id)
+        self._active[group] = None
+        member.resize(message.max_unacked)
 
     # Topics.
 

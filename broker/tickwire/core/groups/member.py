@@ -10,7 +10,7 @@ from itertools import count
 from tickwire.fanout.peer import Peer
 from tickwire.wire.messages import Consume
 
-from .blocks import Run
+from .blocks import Open, Run
 from .ledger import Ledger
 
 WINDOW = 65_536  # messages that one member has at most, whatever it asks for
@@ -34,7 +34,7 @@ class Member:
         self.runs: OrderedDict[Run, Ledger] = OrderedDict()
         self.max_unacked, self.ack_timeout, self.attempts = WINDOW, 0.0, _FOREVER
         if consume is not None:
-            self.max_unacked = min(consume.max_unacked, WINDOW)
+            self.resize(consume.max_unacked)
             self.ack_timeout = (consume.ack_timeout_ms or _ACK_TIMEOUT_MS) / 1000
             self.attempts = consume.attempts or _ATTEMPTS
 
@@ -42,6 +42,10 @@ class Member:
     def room(self) -> int:
         """How many more messages it takes."""
         return self.max_unacked - self.unacked
+
+    def resize(self, max_unacked: int) -> None:
+        """It wants so many from now on; what it has above that stays with it."""
+        self.max_unacked = min(max_unacked, WINDOW)
 
     def take(self, ledger: Ledger, first: int, end: int, now: float) -> Run:
         """It gets these messages."""
@@ -56,6 +60,16 @@ class Member:
         run.left -= messages
         if not run.left:
             del self.runs[run]
+
+    def extend(self, open: Open, now: float, waiting: bool) -> None:
+        """The time of messages that it has begins anew."""
+        run = open.run
+        assert run is not None
+        ledger, messages = self.runs[run], open.end - open.first
+        self.let_go(run, messages)
+        open.run = Run(self, open.first, open.end, now + self.ack_timeout, messages, waiting)
+        self.runs[open.run] = ledger
+        self.unacked += messages
 
     def overdue(self, now: float) -> Run | None:
         """The run that it should have settled by now, where there is one."""

@@ -20,7 +20,7 @@ BELOW: dict[str, set[str]] = {
     "tickwire.wire": {"tickwire.native"},
     "tickwire.fanout": {"tickwire.native", "tickwire.wire"},
     "tickwire.core": {"tickwire.wire", "tickwire.fanout"},
-    "tickwire.store": {"tickwire.wire", "tickwire.fanout", "tickwire.core"},
+    "tickwire.store": {"tickwire.native", "tickwire.wire", "tickwire.fanout", "tickwire.core"},
     "tickwire.server": {"tickwire.wire", "tickwire.fanout", "tickwire.core", "tickwire.store"},
     "tickwire_client": {"tickwire.wire", "tickwire.intake"},
     "tickwire.intake": {"tickwire.native"},  # what the shells of both have in common

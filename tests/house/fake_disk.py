@@ -18,7 +18,7 @@ import apsw
 
 from tickwire.store.disk import DiskStore
 from tickwire.store.disk.errors import StoreLocked, StoreMissing
-from tickwire.store.disk.place import JOURNAL
+from tickwire.store.disk.place import ACKNOWLEDGED, JOURNAL
 
 Failure = Callable[[str], Exception]
 
@@ -94,6 +94,8 @@ class FakeDisk:
         self.random = Random(0)
         self.life = 0  # of the process that writes; what an earlier one still holds goes nowhere
         self.taken = False
+        self.beside = False  # whether the journal is written beside the interpreter too
+        self._given: tuple[bytes, int, bytes] | None = None  # what is being written so
 
     @classmethod
     def formatted(cls) -> FakeDisk:
@@ -122,6 +124,10 @@ class FakeDisk:
         """The process is gone, kill -9: what it wrote is there, synced or not."""
         self.life += 1
         self.taken = False
+        if self._given is not None:
+            (data, at, _), self._given = self._given, None
+            if self.random.random() < 0.5:
+                self.files[JOURNAL].write(data, at)
 
     def power_cut(self, random: Random) -> None:
         """What was not synced is lost: all, nothing, or each write or sector by chance."""
@@ -197,6 +203,21 @@ class FakeDisk:
     def write_through(self, name: str, data: bytes, at: int) -> None:
         self.put(name, data, at, sync=True)
 
+    @property
+    def writes_beside(self) -> int | None:
+        return 0 if self.beside else None
+
+    def write_beside(self, data: bytes, at: int, note: bytes) -> None:
+        assert self._given is None
+        self._given = data, at, note
+
+    def wrote_beside(self) -> bool:
+        assert self._given is not None
+        (data, at, note), self._given = self._given, None
+        self.write_through(JOURNAL, data, at)
+        self.put(ACKNOWLEDGED, note, 0, sync=False)
+        return True
+
     def put(self, name: str, data: bytes, at: int, sync: bool) -> None:
         """What a store writes beside SQLite."""
         file = self.files.setdefault(name, FakeFile())
@@ -204,6 +225,9 @@ class FakeDisk:
         file.write(data, at)
         if sync:
             self.count_sync(file, _input_output)
+
+    def push_wal(self) -> None:
+        """Nothing is durable by that."""
 
     def sync_wal(self) -> None:
         """Nobody asks for it where there is only one connection."""

@@ -70,8 +70,17 @@ class KeptStore:
         return self._life
 
     unsettled = False
+    settles_alone = True
 
-    def settle(self) -> None: ...
+    ended: int | None = None
+
+    def settle(self, alone: bool = True) -> None: ...
+
+    def begin(self, batch: Batch) -> bool:
+        return False
+
+    def finish(self) -> bool:
+        return False
 
     def commit(self, batch: Batch) -> None:
         if self.fail is not None:

@@ -82,6 +82,7 @@ class Broker:
             break
         self.lives += 1
         self.batch: Batch | None = None  # handed to the writer, which has not begun
+        self.begun = False  # a batch is written without the writer
         self.reads: deque[Read] = deque()  # handed to the reader
         self.done: deque[Callable[[], None]] = deque()  # what the writer has to say to the loop
         self.looked_up: deque[Read] = deque()  # what the reader has
@@ -123,7 +124,7 @@ class Broker:
     def serve(self) -> None:
         batch = None if self.halted else self.engine.take_commit()
         if batch is not None:
-            assert self.batch is None
+            assert not self.writing
             self.batch = batch
         self.reads += self.engine.take_reads()
 
@@ -136,12 +137,25 @@ class Broker:
 
     # Steps of the writer, and what the loop hears of them.
 
+    @property
+    def writing(self) -> bool:
+        return self.batch is not None or self.begun
+
     def write(self) -> None:
-        batch, self.batch = self.batch, None
-        if batch is None:
+        """A commit; or the beginning or the end of one that the writer has no part in."""
+        if not self.writing:
             return
+        batch, self.batch = self.batch, None
+        begun, self.begun = self.begun, False
         try:
-            self.store.commit(batch)
+            if batch is None:
+                assert begun
+                self.store.finish()
+            elif self.random.random() < 0.5 and self.store.begin(batch):
+                self.begun = True
+                return
+            else:
+                self.store.commit(batch)
         except (StoreFull, StoreFailed) as error:
             self.done.append(partial(self._failed, error))
         except OSError:
@@ -166,7 +180,7 @@ class Broker:
             return  # the next commit tells the engine
 
     def probe(self) -> None:
-        if self.halted and not self.down and self.batch is None:
+        if self.halted and not self.down and not self.writing:
             try:
                 self.store.probe()
             except (StoreFull, StoreFailed):
@@ -192,7 +206,7 @@ class Broker:
 
     def come_to_rest(self) -> bool:
         """Do all there is to do, of loop, writer and reader. Returns whether there was anything."""
-        moved = self.engine.due or self.batch is not None or bool(self.reads)
+        moved = self.engine.due or self.writing or bool(self.reads)
         self.flush()
         self.write()
         self.probe()

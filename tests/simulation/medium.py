@@ -37,6 +37,7 @@ class OnDisk:
         self._steps: int | None = None
         self._disk = FakeDisk.formatted()
         self._disk.random = random
+        self._disk.beside = True
         self._count_write, self._count_sync = self._disk.count_write, self._disk.count_sync
         self._disk.count_write, self._disk.count_sync = self._writes, self._syncs  # type: ignore[method-assign]
 

@@ -153,14 +153,14 @@ def the_clock_is_set(world: World) -> None:
 
 
 def retain(world: World) -> None:
-    if world.broker.batch is None and not world.broker.down:
+    if not world.broker.writing and not world.broker.down:
         world.broker.retain()
         world.is_dark()
 
 
 def settle(world: World) -> None:
     """What commits have put off is done, between two of them."""
-    if not world.broker.down:
+    if not world.broker.down and not world.broker.begun:
         world.broker.settle()
         world.is_dark()
 

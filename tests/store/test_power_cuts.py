@@ -43,7 +43,7 @@ class History:
         self.disk = FakeDisk.formatted()
         self.disk.random = self.random
         self.known, self.unsure = Known(), None
-        self.lives = self.cuts = self.unknown = self.refused = 0
+        self.lives = self.cuts = self.unknown = self.refused = self.begun = 0
         self.number = 0
         self._begin()
 
@@ -69,7 +69,7 @@ class History:
         if random.random() < 0.05:
             disk.full_at = disk.writes + random.randrange(6)
         try:
-            self.store.commit(made)
+            self._store(made)
         except StoreFull:
             self.refused += 1
         except StoreFailed:
@@ -83,6 +83,15 @@ class History:
         else:
             self.known = self.known.after(made)
         disk.full_at = disk.fail_sync = None
+
+    def _store(self, made: Batch) -> None:
+        """By a commit, or by one that is begun and ends later."""
+        self.disk.beside = self.random.random() < 0.5
+        if self.store.begin(made):
+            self.begun += 1
+            assert self.store.finish()
+        else:
+            self.store.commit(made)
 
     def _batch(self) -> Batch:
         random = self.random
@@ -133,7 +142,7 @@ class History:
 
 @pytest.mark.parametrize("block", range(10))
 def test_what_was_acknowledged_outlives_kills_power_cuts_failing_syncs_and_full_disks(block: int) -> None:
-    lives = cuts = unknown = refused = 0
+    lives = cuts = unknown = refused = begun = 0
     for seed in range(block * 30, block * 30 + 30):
         history = History(seed)
         try:
@@ -143,8 +152,9 @@ def test_what_was_acknowledged_outlives_kills_power_cuts_failing_syncs_and_full_
             raise
         lives, cuts = lives + history.lives, cuts + history.cuts
         unknown, refused = unknown + history.unknown, refused + history.refused
+        begun += history.begun
 
-    assert min(lives, cuts, unknown, refused) > 0
+    assert min(lives, cuts, unknown, refused, begun) > 0
 
 
 def test_nothing_is_synced_again_after_a_sync_that_failed() -> None:

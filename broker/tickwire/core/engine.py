@@ -12,9 +12,9 @@ from tickwire.fanout.frame import Deflater
 from tickwire.fanout.peer import Peer
 from tickwire.fanout.peer import Trail as AnyTrail
 from tickwire.fanout.shelves import Shelves
-from tickwire.wire.encode import encode
+from tickwire.wire.encode import encode, encode_ack
 from tickwire.wire.errors import Refused
-from tickwire.wire.messages import Ack, End, Join, Refusal, Subscribe
+from tickwire.wire.messages import End, Join, Refusal, Subscribe
 
 from .commits import Commit
 from .groups import Groups
@@ -172,7 +172,7 @@ class Engine(Pipeline):
         for commit in stored:
             for peer, receipts in commit.receipts.items():
                 self.stats.acks += len(receipts)
-                peer.reply(encode(Ack(receipts)))
+                peer.reply(encode_ack(receipts))
                 self._replying[peer] = None
 
     def _settle(self, outcome: Outcome) -> None:

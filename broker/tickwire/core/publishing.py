@@ -73,7 +73,7 @@ class Publishing:
             self._engine.stats.repeats += 1
             return found, (self.publisher, sequence)
         offsets, topics = self._append(publish.runs, now)
-        durable = any(topic.durable for topic in topics)
+        durable = topics[0].durable if len(topics) == 1 else any(topic.durable for topic in topics)
         identities.add(self.publisher, sequence, checksum, offsets, now, durable)
         return offsets, None
 

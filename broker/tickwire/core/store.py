@@ -124,12 +124,31 @@ class Store(Protocol):
     def commit(self, batch: Batch) -> None:
         """Keep all of it; it is safe when this returns. Raises StoreFull or StoreFailed."""
 
+    ended: int | None
+    """A descriptor that can be read when a commit that was begun has ended; None before the first that was."""
+
+    def begin(self, batch: Batch) -> bool:
+        """Start to keep it without waiting for a disk, whatever thread this is; `finish` is called when it has ended.
+
+        False: it is for `commit`. Nothing else that writes is called meanwhile, but `settle`. Raises as `commit` does.
+        """
+
+    def finish(self) -> bool:
+        """What was begun is kept. False: not yet. Raises StoreFailed where nobody knows."""
+
     @property
     def unsettled(self) -> bool:
         """Whether commits have put off so much work that it is worth while to `settle`."""
 
-    def settle(self) -> None:
-        """Do the work that commits have put off, some milliseconds of it. Raises StoreFailed."""
+    @property
+    def settles_alone(self) -> bool:
+        """Whether the next `settle` is to be alone."""
+
+    def settle(self, alone: bool = True) -> None:
+        """Do the work that commits have put off, some milliseconds of it. Raises StoreFailed.
+
+        Where it is not `alone`, commits are begun and finished meanwhile.
+        """
 
     def read(self, topic: str, cursor: int, budget: int) -> Reading:
         """Sections from the cursor on, up to `budget` bytes, at least one where there is one.

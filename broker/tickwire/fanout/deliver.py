@@ -148,7 +148,10 @@ def _reply(peer: Peer, unsent_limit: int, outcome: Outcome) -> None:
     """Through the transport, which writes when the loop's turn ends: first the next commit is to be under way."""
     if peer.unsent() > unsent_limit:
         _fall_behind(peer, [], outcome)
-    elif not write_now(peer, b"".join(map(websocket_frame, peer.take_replies()))):
+        return
+    replies = peer.take_replies()
+    frames = websocket_frame(replies[0]) if len(replies) == 1 else b"".join(map(websocket_frame, replies))
+    if not write_now(peer, frames):
         outcome.gone += 1
 
 

@@ -1,4 +1,4 @@
-"""What Python was the limit of, in C: sends to an audience, frames out of a read, payloads in a frame.
+"""What Python was the limit of, in C: sends to an audience, frames out of a read, payloads in a frame, commits.
 
 It is made where Tickwire is installed, if a compiler is there, and optional: each function has its reference in Python,
 in the module that calls it. TICKWIRE_NATIVE=0 leaves it out.
@@ -10,8 +10,7 @@ import ctypes
 import os
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("native.c")
-LIBRARY = SOURCE.with_suffix(".so")
+LIBRARY = Path(__file__).with_name("native.so")
 
 _pointer, _u64, _i64 = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int64
 
@@ -46,6 +45,14 @@ def load() -> ctypes.PyDLL | None:
         library.tickwire_take_frames,
     ):
         function.restype = _i64
+    if hasattr(library, "tickwire_writer_open"):  # Linux
+        library.tickwire_writer_open.argtypes = [ctypes.c_int32, ctypes.c_int32]
+        library.tickwire_writer_open.restype = _pointer
+        library.tickwire_writer_ended.argtypes = library.tickwire_writer_result.argtypes = [_pointer]
+        library.tickwire_writer_ended.restype = library.tickwire_writer_result.restype = _i64
+        library.tickwire_writer_give.argtypes = [_pointer, _pointer, _u64, _i64, ctypes.c_char_p, _u64]
+        library.tickwire_writer_give.restype = library.tickwire_writer_close.restype = None
+        library.tickwire_writer_close.argtypes = [_pointer]
     return library
 
 

@@ -6,17 +6,18 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from tickwire.core.engine import Engine
 from tickwire.core.errors import StoreDown
 from tickwire.core.policy import Policies
 from tickwire.core.reads import Read, ReadSections
-from tickwire.core.store import Dropped, StoreFull
+from tickwire.core.store import Batch, Dropped, StoreFull
 
 from . import logs
 from .busy_poll import COMMIT, PUBLISH, BusyPoll
 from .histogram import Histogram
-from .worker import Worker
+from .worker import Done, Worker
 
 log = logs.logger("tickwire.storage")
 
@@ -50,8 +51,12 @@ class Storage:
         self._busy_poll = BusyPoll(busy_poll)
         self._loop = asyncio.get_running_loop()
         self.committing = self._halted = self._settling = False
+        self._jobs = 0  # that the writer has
+        self._begun = self._retain_after = False  # a commit is under way without it; and then it is to retain
+        self._in_company = False  # it settles, and nothing else, while commits go on
         self._damaged: set[tuple[str, int]] = set()
         self._began = 0.0
+        self._hears: int | None = None  # the descriptor that tells of it
         self._ended: asyncio.Future[None] | None = None
         self._timer = self._loop.call_later(_RETAIN_EVERY, self._retain)
 
@@ -62,7 +67,8 @@ class Storage:
             self.committing = True
             self._began = time.perf_counter()
             self._busy_poll.expect(COMMIT)
-            self._writer.do(partial(self._store.commit, batch), self._committed)
+            if not self._begin(batch):
+                self._do(partial(self._store.commit, batch), self._committed)
         for read in self._engine.take_reads():
             self._reader.do(partial(read.run, self._store), partial(self._looked_up, read))
 
@@ -78,7 +84,47 @@ class Storage:
         while self.committing:
             await self.next_commit()
         await self._reader.finish()
+        if self._hears is not None:
+            self._loop.remove_reader(self._hears)
         await self._writer.finish(self._store.close)
+
+    def _do(self, job: Callable[[], Any], done: Done) -> None:
+        """Have the writer do it; `done` is called when it has."""
+        self._jobs += 1
+        self._writer.do(job, partial(self._did, done))
+
+    def _did(self, done: Done, outcome: Any, error: Exception | None) -> None:
+        self._jobs -= 1
+        done(outcome, error)
+
+    def _begin(self, batch: Batch) -> bool:
+        """Have it stored without the writer, if that has nothing to do and the store can: no thread waits then."""
+        if self._jobs > self._in_company:
+            return False
+        try:
+            self._begun = self._store.begin(batch)
+        except Exception as error:
+            self._loop.call_soon(self._committed, None, error)
+            return True
+        if self._begun and self._hears is None:
+            assert self._store.ended is not None
+            self._hears = self._store.ended
+            self._loop.add_reader(self._hears, self._finish)
+        return self._begun
+
+    def _finish(self) -> None:
+        """What was begun may have ended."""
+        failed = None
+        try:
+            if not self._begun or not self._store.finish():
+                return
+        except Exception as error:
+            failed = error
+        self._begun = False
+        self._committed(None, failed)
+        if self._retain_after:
+            self._retain_after = False
+            self._retain()
 
     def _committed(self, _: None, error: Exception | None) -> None:
         self.commit_seconds.add(time.perf_counter() - self._began)
@@ -91,14 +137,19 @@ class Storage:
         if not self.committing:
             self._busy_poll.expect(PUBLISH)
         if self._store.unsettled and not self._settling:
-            self._settling = True  # now that who waited has been answered
-            self._writer.do(self._store.settle, self._settled)
+            self._settle()  # now that who waited has been answered
         ended, self._ended = self._ended, None
         if ended is not None:
             ended.set_result(None)
 
+    def _settle(self) -> None:
+        alone = self._store.settles_alone
+        if not (alone and self._begun):
+            self._settling, self._in_company = True, not alone
+            self._do(partial(self._store.settle, alone), self._settled)
+
     def _settled(self, _: None, error: Exception | None) -> None:
-        self._settling = False
+        self._settling = self._in_company = False
         if error is not None:
             self._failed(error)
 
@@ -131,8 +182,10 @@ class Storage:
     # Retention, and whether there is room again. Between the commits, in their thread.
 
     def _retain(self) -> None:
-        if self.status != STORE_FAILED:
-            self._writer.do(partial(self._store.retain, self._policies.of, time.time_ns() // 1000), self._retained)
+        if self._begun:
+            self._retain_after = True
+        elif self.status != STORE_FAILED:
+            self._do(partial(self._store.retain, self._policies.of, time.time_ns() // 1000), self._retained)
 
     def _retained(self, dropped: list[Dropped] | None, error: Exception | None) -> None:
         if error is not None:
@@ -140,7 +193,7 @@ class Storage:
         if dropped:
             self._engine.retained(dropped)
         if self.status == NO_SPACE:
-            self._writer.do(self._store.probe, partial(self._probed, bool(dropped)))
+            self._do(self._store.probe, partial(self._probed, bool(dropped)))
         else:
             self._again(bool(dropped))
 

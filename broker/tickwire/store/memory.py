@@ -20,11 +20,19 @@ class MemoryStore:
         return Life(epoch=secrets.randbits(48))
 
     unsettled = False
+    settles_alone = True
+    ended: int | None = None
 
     def commit(self, batch: Batch) -> None:
         """An acknowledgment means "routed and in the log", and the log comes right after this."""
 
-    def settle(self) -> None: ...
+    def begin(self, batch: Batch) -> bool:
+        return False
+
+    def finish(self) -> bool:
+        return False
+
+    def settle(self, alone: bool = True) -> None: ...
 
     def read(self, topic: str, cursor: int, budget: int) -> Reading:
         raise StoreFailed("memory keeps nothing that the logs do not")

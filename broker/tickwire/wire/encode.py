@@ -87,6 +87,11 @@ def array_header(length: int) -> bytes:
     return b"\xdd" + length.to_bytes(4, "big")
 
 
+def encode_ack(receipts: list[list[int]]) -> bytes:
+    """An ACK: each receipt is the id of a publish, and the first offset of each of its runs."""
+    return pack([Ack.kind, receipts])
+
+
 def encode_runs(id: int | None, runs: list[list[Any]], sequence: int | None = None, retry: bool | None = None) -> bytes:
     """A PUBLISH of runs that are lists already: `[topic, payloads]` or `[topic, payloads, extras]`."""
     options = _identity(sequence, retry)

@@ -193,8 +193,8 @@ class Reading:
         its `attempt` counted: at least once. After so many `attempts` it goes to the topic `$dead.<group>`. What is not
         given is as the broker has it, 30 seconds and 5 attempts unless its settings say else.
 
-        At most `max_unacked` messages are with a member at a time, and ahead of the application about as many as it does
-        in a second. The `ack_timeout` begins when it has a message; `await message.in_progress()` begins it anew.
+        At most `max_unacked` messages are with a member at a time, and ahead of the application about as many as it
+        does in a second. The `ack_timeout` begins when it has a message; `await message.in_progress()` begins it anew.
         Retention does not wait for a group: what was gone before it was handed out is a gap, told as with `subscribe`.
         """
         check_pattern(pattern)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable
 
 from tickwire.fanout.log import Reading
@@ -12,25 +14,42 @@ from .entry import Entry
 
 
 class Ahead:
-    """Changed by the thread that commits, read by another: lists only grow, and `clear` leaves them to who has them."""
+    """One thread adds to it, another brings the oldest home, and a third reads: `drop` leaves lists to who has them."""
 
     def __init__(self) -> None:
-        self.entries: list[Entry] = []
         self.bytes = 0
+        self._entries: list[Entry] = []
+        self._topics: list[list[str]] = []  # of the sections of each
         self._sections: dict[str, list[Section]] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self._entries)
+
+    @property
+    def entries(self) -> list[Entry]:
+        """Those that there are now, oldest first."""
+        return self._entries[:]
 
     def add(self, entry: Entry, sections: Iterable[tuple[str, Section]]) -> None:
-        self.entries.append(entry)
-        self.bytes += entry.data_bytes
-        for topic, section in sections:
-            self._sections.setdefault(topic, []).append(section)
+        with self._lock:
+            self._entries.append(entry)
+            self.bytes += entry.data_bytes
+            topics = []
+            for topic, section in sections:
+                topics.append(topic)
+                self._sections.setdefault(topic, []).append(section)
+            self._topics.append(topics)
 
-    def clear(self) -> None:
-        """All of it is in the database."""
-        self.entries, self._sections, self.bytes = [], {}, 0
+    def drop(self, count: int) -> None:
+        """So many of the oldest are in the database."""
+        with self._lock:
+            self.bytes -= sum(entry.data_bytes for entry in self._entries[:count])
+            gone = Counter(topic for topics in self._topics[:count] for topic in topics)
+            self._entries, self._topics = self._entries[count:], self._topics[count:]
+            # Those of all topics change at once, in what a reader may be looking at.
+            kept = {topic: sections[gone[topic] :] for topic, sections in self._sections.items()}
+            self._sections = {topic: sections for topic, sections in kept.items() if sections}
 
     def of(self, topic: str) -> list[Section]:
         """The topic's newest sections, without a hole between them."""

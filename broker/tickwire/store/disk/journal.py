@@ -42,18 +42,32 @@ class Journal:
 
     def append(self, entry: Entry) -> bool:
         """Keep it: durable when this returns True. False: it does not take it. Raises OSError: nobody knows."""
+        placed = self._placed(entry)
+        if placed is not None:
+            self._place.write_through(JOURNAL, *placed)
+        return placed is not None
+
+    def begin(self, entry: Entry, note: bytes) -> bool:
+        """Start to keep it, and the note behind it. False: it does not take it. The place says when that has ended."""
+        placed = self._placed(entry)
+        if placed is not None:
+            self._place.write_beside(*placed, note)
+        return placed is not None
+
+    def _placed(self, entry: Entry) -> tuple[bytes, int] | None:
+        """Its bytes and where they go, if it is taken. What comes next is behind it."""
         if entry.data_bytes > LARGEST:
-            return False
+            return None
         body = entry.encode()
         size = whole_blocks(_HEAD + len(body), self._place.block)
         if size > min(LARGEST, self._half_bytes) or (self._at + size > self._half_bytes and not self._turned()):
-            return False
+            return None
         fields = _FIELDS.pack(_MAGIC, self._epoch, self._life, entry.serial, len(body))
         head = fields + _SUM.pack(crc32(body, crc32(fields)))
-        self._place.write_through(JOURNAL, head + body, self._half * self._half_bytes + self._at)
+        at = self._half * self._half_bytes + self._at
         self._at += size
         self._last[self._half] = entry.serial
-        return True
+        return head + body, at
 
     def begin_anew(self, home: int) -> None:
         """All up to there is durable in the database, and this has nothing behind it."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import fcntl
 import mmap
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from .errors import NotADirectory, StoreMissing, StoreReadOnly
 from .lock import Lock
+from .native_writer import NativeWriter, native_writer
 
 DATABASE, WAL, WAL_INDEX = "tickwire.db", "tickwire.db-wal", "tickwire.db-shm"
 ACKNOWLEDGED, JOURNAL, RESERVE = "acknowledged", "journal", "reserve"
@@ -23,6 +26,7 @@ RESERVE_BYTES = WAL_BYTES  # so that on a full disk all of the WAL can go home, 
 WAL_INDEX_BYTES = 256 << 10
 JOURNAL_BYTES = 8 << 20  # two thousand commits of a few messages, of which the older half goes home meanwhile
 _BLOCK = 4 << 10  # what O_DIRECT asks for of any disk
+_SYNC_FILE_RANGE_WRITE = 2  # <linux/fs.h>
 
 
 def whole_blocks(size: int, block: int) -> int:
@@ -71,6 +75,19 @@ class Place(Protocol):
     def write_through(self, name: str, data: bytes, at: int) -> None:
         """Put these bytes into a file that has space for whole blocks of them. Durable when this returns."""
 
+    @property
+    def writes_beside(self) -> int | None:
+        """A descriptor that can be read when `write_beside` has ended; None where that cannot be done, or not yet."""
+
+    def write_beside(self, data: bytes, at: int, note: bytes) -> None:
+        """Start to put these bytes into the journal, durably, and then the note into ACKNOWLEDGED: one at a time."""
+
+    def wrote_beside(self) -> bool:
+        """Whether that has ended. Raises OSError where it has not ended well."""
+
+    def push_wal(self) -> None:
+        """Have the system begin to write what SQLite has written to its WAL, so that a sync finds little to do."""
+
     def sync_wal(self) -> None:
         """Make durable what SQLite has written to its WAL."""
 
@@ -99,6 +116,7 @@ class Directory:
         self._lock = Lock(self.directory)
         self._open: dict[str, int] = {}
         self._aligned: mmap.mmap | None = None
+        self._writer: NativeWriter | None = None
 
     def take(self, make: bool = True) -> None:
         try:
@@ -207,16 +225,34 @@ class Directory:
         file = self._open.get(name)
         if file is None:
             file = self._open[name] = _open_through(self.directory / name)
-        size = whole_blocks(len(data), _BLOCK)
-        if self._aligned is None or len(self._aligned) < size:
-            self._aligned = mmap.mmap(-1, size)  # anonymous memory begins with a page, as O_DIRECT wants it
-        self._aligned[: len(data)] = data
-        with memoryview(self._aligned) as whole, whole[:size] as blocks:
+        aligned, size = self._align(data)
+        with memoryview(aligned) as whole, whole[:size] as blocks:
             wrote = _write_blocks(file, blocks, at)
         if wrote != size:
             raise OSError(errno.EIO, f"{wrote} of {size} bytes were written")
         if not hasattr(os, "O_DSYNC") or sys.platform == "darwin":
             _sync_fully(file)
+
+    @property
+    def writes_beside(self) -> int | None:
+        # Not before Python has written once: `_write_blocks` has found out by then how it may be done.
+        if self._writer is None and JOURNAL in self._open and ACKNOWLEDGED in self._open:
+            self._writer = native_writer(self._open[JOURNAL], self._open[ACKNOWLEDGED])
+        return None if self._writer is None else self._writer.ended
+
+    def write_beside(self, data: bytes, at: int, note: bytes) -> None:
+        assert self._writer is not None
+        aligned, size = self._align(data)
+        self._writer.give(aligned, size, at, note)
+
+    def wrote_beside(self) -> bool:
+        return self._writer is not None and self._writer.is_done()
+
+    def push_wal(self) -> None:
+        # What PostgreSQL does between checkpoints (checkpoint_flush_after): else a sync writes 5 MB at once, and the
+        # commits of that time wait behind it. 1.07 times as many single messages of sixteen publishers (15 pairs).
+        if _sync_file_range is not None and WAL in self._open:
+            _sync_file_range(self._open[WAL], 0, 0, _SYNC_FILE_RANGE_WRITE)
 
     def sync_wal(self) -> None:
         if WAL not in self._open:
@@ -226,13 +262,38 @@ class Directory:
     def sync(self) -> None:
         _sync_directory(self.directory)
 
+    def _align(self, data: bytes) -> tuple[mmap.mmap, int]:
+        """The bytes in whole blocks, and how long those are."""
+        size = whole_blocks(len(data), _BLOCK)
+        if self._aligned is None or len(self._aligned) < size:
+            self._aligned = mmap.mmap(-1, size)  # anonymous memory begins with a page, as O_DIRECT wants it
+        self._aligned[: len(data)] = data
+        return self._aligned, size
+
     def _holds_a_store(self) -> bool:
         return self.size(DATABASE) is not None or self.size(ACKNOWLEDGED) is not None
 
     def _close_files(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
         for file in self._open.values():
             os.close(file)
         self._open.clear()
+
+
+def _range_syncing() -> Callable[[int, int, int, int], int] | None:
+    """sync_file_range(2) of Linux, which Python has not."""
+    try:
+        function = ctypes.CDLL(None).sync_file_range
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+    call: Callable[[int, int, int, int], int] = function
+    return call
+
+
+_sync_file_range = _range_syncing()
 
 
 def _allocate(file: int, size: int, written: bool = False) -> None:

@@ -61,12 +61,15 @@ class DiskStore:
         self._journal: Journal
         self._ahead = Ahead()
         self._is_full = False  # there was no room to bring home what is ahead
+        self._home = 0  # the serial number up to which all is in the database, synced or not
         self._sync_asked = 0  # the serial number up to which the WAL is to be synced, for the journal to go on
         self._reader: apsw.Connection
         self._state: State
         self._retention: Retention
         self._claim_at_us = CLAIM_EVERY_US
         self._has_reserve = False
+        self.ended: int | None = None
+        self._begun: tuple[Plan, Batch] | None = None  # what is being written by nobody of Python's
 
     # Its life.
 
@@ -117,6 +120,7 @@ class DiskStore:
         place.write(ACKNOWLEDGED, encode_acknowledged(state.meta.epoch, state.serial), sync=True)
         place.sync()
         self._journal = Journal(place, state.meta.epoch, state.meta.claimed_stamp, state.serial)
+        self._home = state.serial
         self._has_reserve = place.make_reserve()
         self._reader = connection
         if place.vfs is None:
@@ -141,16 +145,47 @@ class DiskStore:
         except OSError as error:
             raise writer.fail_with(error) from error
 
+    def begin(self, batch: Batch) -> bool:
+        """As the protocol has it: into the journal, by a thread that needs no interpreter."""
+        self._writer.require_sound()
+        if not self._journal_takes():
+            return False
+        self.ended = self._place.writes_beside
+        if self.ended is None:
+            return False
+        plan = Plan(self._state, batch)
+        if not self._journal.begin(plan.entry, encode_acknowledged(self._state.meta.epoch, plan.entry.serial)):
+            return False
+        self._begun = plan, batch
+        return True
+
+    def finish(self) -> bool:
+        assert self._begun is not None
+        try:
+            if not self._place.wrote_beside():
+                return False
+        except OSError as error:
+            raise self._writer.fail_with(error) from error
+        (plan, batch), self._begun = self._begun, None
+        self._ahead.add(plan.entry, batch.sections)
+        plan.take_effect()
+        return True
+
     @property
     def unsettled(self) -> bool:
         return len(self._ahead) >= _TOGETHER or self._ahead.bytes >= _TOGETHER_BYTES
 
-    def settle(self) -> None:
+    @property
+    def settles_alone(self) -> bool:
+        """A mark is made of what the next commit would change."""
+        return self._state.wants_mark or not self._writer.has_company
+
+    def settle(self, alone: bool = True) -> None:
         try:
             if self._ahead:
-                self._bring_home(syncs=False)
+                self._bring_home(syncs=False, may_mark=alone)
             if self._journal.waits and self._sync_asked <= self._journal.home:
-                self._sync_asked = self._state.serial
+                self._sync_asked = self._home
                 if not self._writer.sync_beside(self._sync_asked):
                     self._bring_home()
         except StoreFull:  # what is in the journal is safe there, and the next commit will tell
@@ -214,20 +249,28 @@ class DiskStore:
 
     def _put_into_journal(self, entry: Entry) -> bool:
         """Make it durable there, if it is small and there is room."""
-        if self._is_full or len(self._ahead) >= _AHEAD:
+        if not self._journal_takes():
             return False
-        self._journal.home = max(self._journal.home, self._writer.synced_beside)
         try:
             return self._journal.append(entry)
         except OSError as error:
             raise self._writer.fail_with(error) from error
 
-    def _bring_home(self, entry: Entry | None = None, syncs: bool = True, marks: bool = False) -> None:
+    def _journal_takes(self) -> bool:
+        """Whether commits go there: the database is not too far behind it."""
+        if self._is_full or len(self._ahead) >= _AHEAD:
+            return False
+        self._journal.home = max(self._journal.home, self._writer.synced_beside)
+        return True
+
+    def _bring_home(
+        self, entry: Entry | None = None, syncs: bool = True, marks: bool = False, may_mark: bool = True
+    ) -> None:
         """Put into the database what is ahead of it, and an entry that is not in the journal; with `marks`, or where it
-        is time for that, all that the next start would go through. Raises StoreFull and StoreFailed.
+        is time for that and it may, all that the next start would go through. Raises StoreFull and StoreFailed.
         """
         writer, state, entries = self._writer, self._state, self._ahead.entries
-        marks = marks or state.wants_mark
+        marks = marks or (may_mark and state.wants_mark)
 
         def work(connection: apsw.Connection) -> None:
             write_entries(connection, entries)
@@ -240,7 +283,11 @@ class DiskStore:
 
         writer.checkpoint()
         writer.transact(work, syncs=syncs)
-        self._ahead.clear()
+        self._ahead.drop(len(entries))
+        if not syncs:
+            self._place.push_wal()
+        newest = entry or (entries[-1] if entries else None)
+        self._home = self._home if newest is None else newest.serial
         if marks:
             state.marked()
         if syncs:

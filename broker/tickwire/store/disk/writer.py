@@ -34,6 +34,11 @@ class Writer:
         """Let another thread bring pages home with this connection from now on, and only the last of them wait."""
         self._beside = Checkpointer(connection, sync_wal)
 
+    @property
+    def has_company(self) -> bool:
+        """Whether another thread does what takes long."""
+        return self._beside is not None
+
     def sync_beside(self, serial: int) -> bool:
         """Let another thread make durable what was transacted without being synced. False: there is no such thread."""
         if self._beside is None:

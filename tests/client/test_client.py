@@ -254,6 +254,7 @@ async def test_each_object_shows_itself_in_a_few_words(url: str) -> None:
 
 def test_a_gap_is_a_sentence() -> None:
     assert str(Gap("a", 1, 3, 8, "evicted")) == "5 messages of a are missing, offsets 3 to 7 (evicted)"
+    assert str(Gap("a", 1, 3, 4, "evicted")) == "1 message of a is missing, offset 3 (evicted)"
     assert str(Gap("a", 1, None, None, "epoch")) == "messages of a are missing, how many is not known (epoch)"
 
 

@@ -176,6 +176,9 @@ class FakeDisk:
     def write(self, name: str, data: bytes, sync: bool) -> None:
         self.put(name, data, 0, sync)
 
+    def make(self, name: str) -> None:
+        """SQLite makes it."""
+
     def set_aside(self) -> None:
         self.files.clear()
 

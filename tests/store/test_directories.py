@@ -47,6 +47,18 @@ def test_a_directory_that_is_missing_is_made_for_the_broker_alone(tmp_path: Path
     store.close()
 
 
+def test_the_files_in_a_directory_that_others_may_read_are_for_the_broker_alone(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    author = Author(DiskStore(tmp_path))
+    author.commit(("a", 3))
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.name != "lock"}
+
+    assert {"tickwire.db", "tickwire.db-wal", "tickwire.db-shm", "journal", "acknowledged"} <= modes.keys()
+    assert set(modes.values()) == {0o600}
+    author.store.close()
+
+
 def test_a_path_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
 

@@ -68,6 +68,8 @@ class Gap:
         if count is None or self.start is None or self.end is None:
             verb = "may be" if self.reason == FREED else "are"
             return f"messages of {self.topic} {verb} missing, how many is not known ({self.reason})"
+        if count == 1:
+            return f"1 message of {self.topic} is missing, offset {self.start} ({self.reason})"
         which = f"offsets {self.start} to {self.end - 1}"
         return f"{count} messages of {self.topic} are missing, {which} ({self.reason})"
 

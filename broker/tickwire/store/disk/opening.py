@@ -140,6 +140,7 @@ def _require_new(place: Place) -> None:
 def _create(place: Place) -> tuple[apsw.Connection, Loaded]:
     state = State(Meta(epoch=0))
     _begin_epoch(place, state)
+    place.make(DATABASE)
     connection = _connect(place)
     try:
         connection.pragma("page_size", PAGE_BYTES)

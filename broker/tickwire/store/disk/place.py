@@ -60,6 +60,9 @@ class Place(Protocol):
     def write(self, name: str, data: bytes, sync: bool) -> None:
         """Put these bytes at the beginning of a small file. Without `sync` only a power cut may undo it."""
 
+    def make(self, name: str) -> None:
+        """Make an empty file that nobody else may read, where there is none. SQLite gives its files the same mode."""
+
     def set_aside(self) -> str | None:
         """Move the store's files out of the way, for whoever wants to look at them; says where to."""
 
@@ -164,6 +167,10 @@ class Directory:
         if sync:
             os.fsync(file)
             _sync_directory(self.directory)
+
+    def make(self, name: str) -> None:
+        # Closed again before SQLite opens it: later, that would take SQLite's locks with it (POSIX advisory locks).
+        os.close(os.open(self.directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     def set_aside(self) -> str | None:
         aside = next(path for n in range(1, 10_000) if not (path := self.directory / f"damaged-{n}").exists())

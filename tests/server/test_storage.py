@@ -29,7 +29,8 @@ class Beside(KeptStore):
         self.did: list[str] = []
         self.under_way: Batch | None = None
         self.refuses: Exception | None = None
-        self.settling = threading.Event()  # set: what settles in company may end
+        self.may_settle = threading.Event()
+        self.may_settle.set()
         self.ended = os.eventfd(0, os.EFD_NONBLOCK)
 
     def begin(self, batch: Batch) -> bool:
@@ -65,8 +66,7 @@ class Beside(KeptStore):
     def settle(self, alone: bool = True) -> None:
         assert not alone or self.under_way is None
         self.did.append("settle" if alone else "settle in company")
-        if not alone:
-            assert self.settling.wait(10)
+        assert self.may_settle.wait(10)
 
 
 class Desk:
@@ -134,10 +134,12 @@ async def test_while_the_writer_has_something_to_do_commits_wait_behind_it() -> 
 async def test_what_was_put_off_is_done_when_nothing_is_under_way() -> None:
     desk = Desk()
     desk.store.unsettled = True
+    desk.store.may_settle.clear()
     desk.publish()
     desk.store.end()
     await desk.until_heard()
     desk.publish()
+    desk.store.may_settle.set()
     await desk.until_heard()
     await desk.storage.close()
 
@@ -148,6 +150,7 @@ async def test_commits_go_on_while_what_was_put_off_is_done_unless_that_is_to_be
     desk = Desk()
     desk.storage._timer.cancel()
     desk.store.unsettled, desk.store.settles_alone = True, False
+    desk.store.may_settle.clear()
     for _ in range(3):
         desk.publish()
         desk.store.end()
@@ -155,7 +158,7 @@ async def test_commits_go_on_while_what_was_put_off_is_done_unless_that_is_to_be
     desk.storage._retain()  # behind it, and from here on a commit is behind that
     desk.store.unsettled = False
     desk.publish()
-    desk.store.settling.set()
+    desk.store.may_settle.set()
     await desk.until_heard()
     await desk.storage.close()
 
@@ -192,3 +195,14 @@ async def test_closing_waits_for_what_was_begun() -> None:
     await desk.storage.close()
 
     assert desk.store.did == ["begin", "finish"]
+
+
+async def test_nothing_is_begun_once_it_closes() -> None:
+    """The store is about to go: what comes then is not stored, and not acknowledged."""
+    desk = Desk()
+    closing = asyncio.create_task(desk.storage.close())
+    await closing
+
+    desk.publish()
+
+    assert desk.store.did == []

@@ -53,6 +53,7 @@ class Storage:
         self.committing = self._halted = self._settling = False
         self._jobs = 0  # that the writer has
         self._begun = self._retain_after = False  # a commit is under way without it; and then it is to retain
+        self._closing = False
         self._in_company = False  # it settles, and nothing else, while commits go on
         self._damaged: set[tuple[str, int]] = set()
         self._began = 0.0
@@ -81,9 +82,10 @@ class Storage:
     async def close(self) -> None:
         """Let what is under way end, and let go of the store."""
         self._timer.cancel()
+        await self._reader.finish()
         while self.committing:
             await self.next_commit()
-        await self._reader.finish()
+        self._closing = True
         if self._hears is not None:
             self._loop.remove_reader(self._hears)
         await self._writer.finish(self._store.close)
@@ -99,7 +101,7 @@ class Storage:
 
     def _begin(self, batch: Batch) -> bool:
         """Have it stored without the writer, if that has nothing to do and the store can: no thread waits then."""
-        if self._jobs > self._in_company:
+        if self._jobs > self._in_company or self._closing:
             return False
         try:
             self._begun = self._store.begin(batch)

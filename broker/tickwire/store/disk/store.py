@@ -20,7 +20,7 @@ from .acknowledged import encode_acknowledged
 from .ahead import Ahead
 from .entry import Entry, write_entries
 from .errors import NoRoomToOpen, StoreUnreadable
-from .journal import Journal
+from .journal import LARGEST, Journal
 from .loading import Loaded
 from .opening import open_database
 from .place import ACKNOWLEDGED, DATABASE, Directory, Place
@@ -148,7 +148,8 @@ class DiskStore:
     def begin(self, batch: Batch) -> bool:
         """As the protocol has it: into the journal, by a thread that needs no interpreter."""
         self._writer.require_sound()
-        if not self._journal_takes():
+        # To pack and sum more than that is for a thread that the loop does not wait for.
+        if sum([len(section.data) for _, section in batch.sections]) > LARGEST or not self._journal_takes():
             return False
         self.ended = self._place.writes_beside
         if self.ended is None:

@@ -33,7 +33,8 @@ from tickwire_client.holding import TICKS
 from tickwire_client.pace import FIRST
 from tickwire_client.ranges import Ranges
 from tickwire_client.session import Session
-from tickwire_client.work import Delivered, Share, Terms, Work, terms_of
+from tickwire_client.share import Share
+from tickwire_client.work import Delivered, Terms, Work, terms_of
 
 TERMS = Terms("billing", 100, 30.0, 5)
 

@@ -20,7 +20,8 @@ from tickwire_client.positions import Start
 from tickwire_client.publishes import Whole
 from tickwire_client.runs import Runs
 from tickwire_client.session import Session
-from tickwire_client.work import Share, Terms, Work
+from tickwire_client.share import Share
+from tickwire_client.work import Terms, Work
 
 from .broker import LIMITS, Broker
 from .watch import Watch

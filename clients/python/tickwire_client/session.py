@@ -18,7 +18,8 @@ from .messages import Receipt
 from .positions import Start
 from .publishes import Entry, Whole
 from .runs import Runs
-from .work import Share, Terms, Work
+from .share import Share
+from .work import Terms, Work
 
 F = TypeVar("F", bound=Buffer)
 

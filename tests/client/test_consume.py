@@ -12,7 +12,7 @@ import pytest
 from client.scripted import States
 from client.test_leaving import cut
 from tickwire.server import Broker, Settings
-from tickwire_client import Client, Delivered, Group, Refused, connect
+from tickwire_client import Client, Consumer, Delivered, Group, OutcomeUnknown, Refused, connect
 from tickwire_client import sync as scripts
 
 pytestmark = pytest.mark.usefixtures("frames_either_way")
@@ -94,6 +94,8 @@ async def test_what_a_member_had_when_its_connection_went_is_handed_out_again(ur
         again = [await anext(work) for _ in range(2)]
         await first[1].ack()
         await work.ack(again)
+        with pytest.raises(OutcomeUnknown):  # of the acknowledgment that came too late
+            await client.flush()
         await client.flush()
         (group,) = await client.consumers()
 
@@ -237,7 +239,9 @@ async def test_a_message_over_which_the_work_fails_again_and_again_goes_to_the_d
 async def test_an_error_counts_for_the_first_of_a_list_that_is_not_acknowledged(url: str) -> None:
     async def work_on(client: Client) -> None:
         async with client.consume("o", group="g") as work:
-            first, *_ = await work.next_batch()
+            for _ in range(2):  # it has all of its window, and wants more
+                await work.next_batch()
+            first, _ = await work.next_batch()
             await first.ack()
             raise ZeroDivisionError
 
@@ -250,7 +254,7 @@ async def test_an_error_counts_for_the_first_of_a_list_that_is_not_acknowledged(
         async with client.consume("o", group="g") as work:
             rest = [await anext(work) for _ in range(3)]
 
-    assert [(message.data, message.attempt) for message in rest] == [(1, 2), (2, 1), (3, 1)]
+    assert [(message.data, message.attempt) for message in rest] == [(0, 1), (1, 1), (3, 2)]
 
 
 async def test_an_error_in_a_script_counts_too(url: str) -> None:
@@ -377,3 +381,54 @@ async def test_slow_work_of_a_script_keeps_what_waits_too(url: str) -> None:
     await asyncio.to_thread(script)
 
     assert attempts == [1] * 9
+
+
+async def test_tasks_share_a_consumer_and_nothing_is_lost_between_them(url: str) -> None:
+    """One waits for a batch while another is in the middle of its own."""
+    done: list[object] = []
+
+    async def worker(work: Consumer) -> None:
+        async for message in work:
+            await asyncio.sleep(0.01)  # the work
+            done.append(message.data)
+            await message.ack()
+            if len(done) == 60:
+                everything.set()
+
+    everything = asyncio.Event()
+    async with connect(url) as client, client.consume("o", group="g") as work:
+        tasks = [asyncio.create_task(worker(work)) for _ in range(4)]
+        async with client.batch() as batch:
+            for at in range(60):
+                batch.add("o", at)
+        await asyncio.wait_for(everything.wait(), 20)
+        for task in tasks:
+            task.cancel()
+
+    assert sorted(done) == list(range(60))  # type: ignore[type-var]
+
+
+async def test_a_loop_that_is_blocked_gives_nothing_to_the_dead_that_was_not_seen(url: str) -> None:
+    seen: list[object] = []
+    async with connect(url) as client, client.consume("o", group="g", ack_timeout=0.3, attempts=3) as work:
+        async with client.batch() as batch:
+            for at in range(6):
+                batch.add("o", at)
+        while len(set(seen)) < 6:
+            message = await asyncio.wait_for(anext(work), 10)
+            seen.append(message.data)
+            time.sleep(0.2 if message.data else 0.4)  # noqa: ASYNC251 - as handlers do that know no better
+            await message.ack()
+        await client.flush()
+        letters = [letter async for letter in client.history("$dead.g")]
+
+    assert letters == []
+
+
+async def test_closed_consumers_leave_no_timer(url: str) -> None:
+    async with connect(url) as client:
+        work = await client.consume("o", group="g", ack_timeout=3_600)
+        timer = work._timer
+        await work.close()
+
+    assert timer.cancelled()

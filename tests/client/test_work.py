@@ -290,7 +290,7 @@ def test_what_an_application_that_takes_nothing_any_more_has_not_seen_lapses() -
     taken_late = taking(work, messages[1:])
     deliver(session, section("o.a", 3, 1, 2), stream=1)
 
-    assert extended == [Window(work.id, 1), Extended(work.id, [("o.a", 1, 3)], True)]
+    assert extended == [Extended(work.id, [("o.a", 1, 3)], True)]
     assert taken_late == [False, False]
     assert [message.offset for message in taken(work)] == [3, 4]
     assert work.holding.open == 2

@@ -30,11 +30,16 @@ class Consumer(Subscription[Delivered]):
         super().__init__(work, session, connection, waits=True, gaps=gaps, on_gap=on_gap)
         self._work = work
         self._in_hand: Sequence[Delivered] = ()  # what the application got last
-        self._tick()
+        self._ticked = time.monotonic()
+        self._timer = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
     def __repr__(self) -> str:
         ended = ", ended" if self._closed or self._work.ended else ""
         return f"<Consumer of {self.pattern!r} in group {self.group!r}{ended}>"
+
+    def drop(self) -> None:
+        self._timer.cancel()
+        super().drop()
 
     @property
     def group(self) -> str:
@@ -82,9 +87,14 @@ class Consumer(Subscription[Delivered]):
     def _ack_timeout(self) -> float:
         return self._work.terms.ack_timeout or self._session.limits.ack_timeout_ms / 1000
 
+    @property
+    def _tick_seconds(self) -> float:
+        return max(_LEAST_TICK, self._ack_timeout / TICKS)
+
     def _tick(self) -> None:
-        """See to it that the broker knows what waits here."""
+        """See to it that the broker knows what waits here. Where the loop was blocked, several ticks are over."""
         if not self._closed and not self._work.ended:
-            delay = max(_LEAST_TICK, self._ack_timeout / TICKS)
-            asyncio.get_running_loop().call_later(delay, self._tick)
-            self._work.tick()
+            seconds, now = self._tick_seconds, time.monotonic()
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._tick)
+            self._work.tick(max(1, round((now - self._ticked) / seconds)))
+            self._ticked = now

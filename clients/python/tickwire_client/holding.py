@@ -57,22 +57,23 @@ class Holding:
         """Whether the application has been at one message for longer than it may."""
         return self.idle > TICKS
 
-    def tick(self, idle: bool) -> list[Held]:
-        """A part of the ack timeout is over. Returns those whose rest is to be told as waiting.
+    def tick(self, ticks: int, idle: bool) -> list[Held]:
+        """So many parts of the ack timeout are over. Returns those whose rest is to be told as waiting.
 
         That is once at least, or the time of what came meanwhile would count as an attempt.
         """
-        self.idle += idle
+        self.idle += ticks if idle else 0
         held, self._held, renewed = self._held, [], []
         for section in held:
-            section.age += 1
+            section.age += ticks
             unseen = section.seen < len(section)
+            if section.age >= _LAPSED_AT:
+                self._lapse(section)
+                continue
             if unseen and section.age >= _RENEWED_AT and not (self.stalled and section.waited):
                 section.age = 0
                 renewed.append(section)
-            if section.age >= _LAPSED_AT:
-                self._lapse(section)
-            elif section.open:
+            if section.open:
                 self._held.append(section)
         return renewed
 

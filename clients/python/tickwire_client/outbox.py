@@ -117,6 +117,10 @@ class Outbox:
         """A frame is sent that acts, and nobody is told when."""
         self._untold += 1
 
+    def lost_untold(self) -> None:
+        """What nobody is told of went with its connection, before it was sent: the next barrier tells."""
+        self._losses += 1
+
     def _take_posts(self, posts: Posts) -> bytes:
         frame, size, count = posts.take(self.limits)
         self.untold()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-FIRST = 16  # messages that are asked for before anything is known of the application
+# Messages that are asked for before anything is known of the application. What a process dies of is with it alone then.
+FIRST = 1
 
 
 class Pace:

@@ -51,7 +51,7 @@ class Session(Conversation):
         """Ask for a share of a group's work."""
         check_name(terms.group, "group")
         work = self._ask(Work(self._new_id(pattern), pattern, terms, max_bytes))
-        work.answer_soon = self._answer_soon
+        work.answer_soon, work.answer_lost = self._answer_soon, self.outbox.lost_untold
         return work
 
     def unsubscribe(self, feed: Buffer) -> None:

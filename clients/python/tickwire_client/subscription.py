@@ -7,7 +7,7 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar, cast
 
 from .buffer import Buffer, Item
@@ -43,7 +43,8 @@ class Subscription(Generic[T]):
         self._waits, self._gaps, self._on_gap = waits, gaps, on_gap
         self._news = asyncio.Event()
         self._items: deque[Item] = deque()  # taken from the feed and not handed out
-        self._messages: Iterator[T] = iter(())
+        # Of the batch that `async for message` is at. Several tasks may share it: one adds behind what others left.
+        self._messages: deque[T] = deque()
         self._turn_ends = 0.0
         self._closed = False
         self._warned = False
@@ -71,7 +72,7 @@ class Subscription(Generic[T]):
         if not self._closed:
             self._closed = True
             self._items.clear()
-            self._messages = iter(())
+            self._messages.clear()
             self._session.unsubscribe(self._feed)
             self._connection.brake.release(self._feed)
             self._connection.send_soon()
@@ -90,9 +91,9 @@ class Subscription(Generic[T]):
             await asyncio.sleep(0)
             self._turn_ends = time.monotonic() + _TURN
         while True:
-            for message in self._messages:
-                return message
-            self._messages = iter(await self._next_batch())
+            if self._messages:
+                return self._messages.popleft()
+            self._messages.extend(await self._next_batch())
 
     def batches(self) -> Batches[T]:
         """Lists of messages, never empty, as many at a time as there are: the fast way.
@@ -105,6 +106,7 @@ class Subscription(Generic[T]):
     async def next_batch(self) -> list[T]:
         """The next list of `batches()`. Raises StopAsyncIteration where there will be none."""
         rest = list(self._messages)  # of a list that `async for message` had begun
+        self._messages.clear()
         return rest or await self._next_batch()
 
     async def _next_batch(self) -> list[T]:

@@ -57,6 +57,7 @@ class Work(Share):
         self._drop_messages = self._drop_bytes = 1 << 62  # the window of unacknowledged messages is the bound
         self.stale_acks = 0
         self.answer_soon: Callable[[Work], None] = _nothing
+        self.answer_lost: Callable[[], None] = lambda: None  # an acknowledgment came too late
         self.terms = terms
         self.pace = Pace(terms.max_unacked)
         self.holding = Holding()
@@ -77,7 +78,7 @@ class Work(Share):
         for gap in gaps:
             self.lost -= gap.count or 0
             self._add_gap(gap)
-        self.stale_acks += sum(ranges.count for ranges in (self._consumed, *self._returned.values()))
+        self._lose(sum(ranges.count for ranges in (self._consumed, *self._returned.values())))
         self._consumed, self._extended, self._waiting, self._returned = Ranges(), Ranges(), Ranges(), {}
         self._resized = False
 
@@ -105,11 +106,12 @@ class Work(Share):
         """
         if section.lapsed:
             return False
-        if section.waited:
-            self._extended.add_all(section.topic, section.first + section.seen, section.first + end)
-            self.answer_soon(self)
-        section.seen = end
         self.holding.idle = 0
+        if end > section.seen:  # several threads may take from one consumer, and come here in another order
+            if section.waited:
+                self._extended.add_all(section.topic, section.first + section.seen, section.first + end)
+                self.answer_soon(self)
+            section.seen = end
         return True
 
     def took_all(self, messages: list[M]) -> list[M]:
@@ -130,9 +132,9 @@ class Work(Share):
             self._extended.add(message.topic, message.offset)
             self.answer_soon(self)
 
-    def tick(self) -> None:
-        """A `holding.TICKS`th of the ack timeout is over."""
-        for section in self.holding.tick(idle=not self.pace.waiting):
+    def tick(self, ticks: int = 1) -> None:
+        """So many `holding.TICKS`ths of the ack timeout are over."""
+        for section in self.holding.tick(ticks, idle=not self.pace.waiting):
             section.waited = True
             self._waiting.add_all(section.topic, section.first + section.seen, section.first + len(section))
         if self._waiting.count:
@@ -160,7 +162,7 @@ class Work(Share):
         if section.connection == holding.connection:
             self._consumed.add(section.topic, section.first + message._index)
         else:
-            self.stale_acks += 1
+            self._lose(1)
         self.answer_soon(self)
 
     def nack(self, message: Handout, delay: float) -> None:
@@ -218,8 +220,13 @@ class Work(Share):
     def _is_fresh(self, section: Handed, messages: int = 1) -> bool:
         if section.connection == self.holding.connection and not self.ended:
             return True
-        self.stale_acks += messages
+        self._lose(messages)
         return False
+
+    def _lose(self, acks: int) -> None:
+        self.stale_acks += acks
+        if acks:
+            self.answer_lost()
 
 
 class Handed(Held):

@@ -255,7 +255,8 @@ class Consuming(RuleBasedStateMachine):
     def nothing_waits_for_nothing(self) -> None:
         """What can be handed out is with a member, or there is no member that could take it."""
         (group,) = self.table.groups._groups.values()
-        if any(seat.writable and group.members[seat.peer, 1].room > 0 for seat in self.members):
+        members = [group.members[seat.peer, 1] for seat in self.members if seat.writable]
+        if any(member.room > 0 and member not in group._spared() for member in members):
             for ledger in group.books.ledgers.values():
                 assert ledger.next == ledger.end
                 assert ledger.again(self.table.now) is None

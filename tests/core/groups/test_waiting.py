@@ -97,6 +97,33 @@ def test_what_came_back_is_not_extended() -> None:
     assert attempts(mine) == dict.fromkeys(range(20), 2)
 
 
+def test_what_one_let_run_out_goes_to_another() -> None:
+    table, hangs = dealt(6, max_unacked=3)
+    other = table.seat().consume("orders", max_unacked=3)
+    hangs.take()
+    other.ack(("orders", 3, 6))
+    other.take()
+
+    table.wait(31)
+    taken_over = attempts(other)
+    table.count("orders", 3)
+    table.deal()
+    none = hangs.offsets()
+    other.ack(("orders", 0, 3))
+    last = attempts(other)
+
+    assert (taken_over, none, last) == ({0: 2, 1: 2, 2: 2}, [], {6: 1, 7: 1, 8: 1})
+
+
+def test_one_alone_gets_again_what_it_let_run_out() -> None:
+    table, mine = dealt(2)
+    mine.take()
+
+    table.wait(31)
+
+    assert attempts(mine) == {0: 2, 1: 2}
+
+
 def test_a_window_that_grows_is_filled_at_once() -> None:
     _, mine = dealt(40, max_unacked=4)
     before = mine.offsets()

@@ -139,14 +139,18 @@ class Books:
 
     def settle(self, ranges: list[tuple[str, int, int]], by: Member) -> None:
         """The member is done with these. Raises AckRefused for the first that it may not settle; the others count."""
+        by.late = False
         self._each(ranges, by, self._settle)
 
     def give_back(self, ranges: list[tuple[str, int, int]], by: Member, due: float) -> None:
         """The member wants them handed out again then (READY: now). What nobody has any more has come back before."""
+        by.late = False
         self._each(ranges, by, partial(self._return, by, due))
 
     def extend(self, ranges: list[tuple[str, int, int]], by: Member, now: float, waiting: bool) -> None:
         """The time of what the member has begins anew. Of what nobody has any more, the time is over."""
+
+        by.late = by.late and waiting
 
         def extend(ledger: Ledger, mine: list[Open]) -> None:
             for open in mine:

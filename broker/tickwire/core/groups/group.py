@@ -84,6 +84,7 @@ class Group:
             return 0
         work = 0
         while work < _RUNS_BACK and (run := member.overdue(now)) is not None:
+            member.late = True
             work += 1 + self.books.take_back(run, member.runs[run], member, counted=not run.waiting) // 4
         member.alarmed = False
         self._watch(member)
@@ -97,7 +98,8 @@ class Group:
         self._take_back()
         self._bury(deal)
         looked = [self._turn.popleft() for _ in range(min(_HANDS, len(self._turn)))]
-        hands = deque([member for member in looked if deal.can_get(member)])
+        spared = self._spared()
+        hands = deque([member for member in looked if member not in spared and deal.can_get(member)])
         served: dict[Member, None] = {}
         if hands and self.books.owed:
             self._tell_owed(hands[0], deal)
@@ -115,13 +117,21 @@ class Group:
         self._turn.extendleft(reversed([member for member in looked if member not in served]))
         self._turn.extend(served)
 
+    def _spared(self) -> set[Member]:
+        """Those who hang, it seems: what came back from them is for the others, where there are any."""
+        late = {member for member in self.members.values() if member.late}
+        return late if len(late) < len(self.members) else set()
+
     @property
     def busy(self) -> bool:
         """Whether a next deal may have something to do, though nothing happens until then."""
         books = self.books
         if books.looking or self._leaving or (books.dying and not self._paused):
             return True
-        return bool(books.pending or books.owed) and any(member.room > 0 for member in self.members.values())
+        if not (books.pending or books.owed):
+            return False
+        spared = self._spared()
+        return any(member.room > 0 for member in self.members.values() if member not in spared)
 
     def _deal_from(self, ledger: Ledger, hands: deque[Member], served: dict[Member, None], deal: Deal) -> None:
         """Runs of one topic, to the members in turn, until it has no more for now."""

@@ -22,13 +22,17 @@ _ATTEMPTS = 5
 class Member:
     """One consumer of one connection. `unacked` of its messages are not settled."""
 
-    __slots__ = ("ack_timeout", "alarmed", "attempts", "gone", "id", "max_unacked", "peer", "runs", "stream", "unacked")
+    __slots__ = (
+        *("ack_timeout", "alarmed", "attempts", "gone", "id", "late", "max_unacked", "peer", "runs", "stream"),
+        "unacked",
+    )
 
     def __init__(self, peer: Peer, id: int, stream: int, consume: Consume | None) -> None:
         """Without a Consume it is a member of a live group: what it was handed is settled."""
         self.peer, self.id, self.stream = peer, id, stream
         self.unacked = 0
         self.gone = False
+        self.late = False  # it has let the time of a message run out, and said nothing of any since
         self.alarmed = False  # its ack timeouts will be looked at
         # In the order of their deadlines. Ordered, so that the first is found at once, however many went before it.
         self.runs: OrderedDict[Run, Ledger] = OrderedDict()

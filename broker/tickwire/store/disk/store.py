@@ -187,7 +187,7 @@ class DiskStore:
                 self._bring_home(syncs=False, may_mark=alone)
             if self._journal.waits and self._sync_asked <= self._journal.home:
                 self._sync_asked = self._home
-                if not self._writer.sync_beside(self._sync_asked):
+                if not self._writer.sync_beside(self._sync_asked) and alone:
                     self._bring_home()
         except StoreFull:  # what is in the journal is safe there, and the next commit will tell
             self._is_full = True

@@ -23,6 +23,7 @@ from tickwire.wire.messages import (
     Section,
     Subscribe,
     Subscribed,
+    Window,
 )
 from tickwire.wire.messages import Gap as GapFrame
 from tickwire_client import ConnectionLost, Gap, OutcomeUnknown, Refused, connect
@@ -249,6 +250,7 @@ async def test_work_is_asked_for_again_and_old_acknowledgments_are_counted() -> 
         await peer.greet()
         id = await peer.confirm(stream=1)
         await peer.say(Delivery(1, [Section("a.b", 2, 3, 1, [b"\x02"], attempt=2)]))
+        assert await peer.hear() == Window(id, 2)  # it has had three in no time, and wants more
         assert await peer.hear() == Consumed(id, [("a.b", 2, 3)])
         await peer.until_gone()
 

@@ -252,6 +252,7 @@ class Session:
 
     def _extended(self, extended: Extended, now: float) -> None:
         self._check_consumer(extended.id)
+        self._engine.due = True
         self._engine.groups.extended(self.peer, extended, now)
 
     def _window(self, window: Window, now: float) -> None:

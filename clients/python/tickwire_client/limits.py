@@ -26,10 +26,10 @@ class Limits:
         self.frame_messages = _said(said, "frame_messages", protocol.FRAME_MESSAGES)
         self.beat_ms = _said(said, "beat_ms", 20_000)
         self.deadline_ms = _said(said, "deadline_ms", 50_000)
+        self.ack_timeout_ms = _said(said, "ack_timeout_ms", 30_000)
         # How long, and how many of a publisher's frames, are remembered by their sequences. A broker that does not say
         # so remembers none, and what was sent to it is not sent again.
         self.identity_seconds = _said(said, "identity_seconds", 0)
-        self.ack_timeout_ms = _said(said, "ack_timeout_ms", 30_000)
         self.identity_frames = _said(said, "identity_frames", 4_096)
 
 

@@ -174,7 +174,10 @@ class Seat:
             self.table.deal()
 
     def extend(self, *ranges: Range, waiting: bool | None = None, id: int = 1) -> None:
-        self.table.groups.extended(self.peer, Extended(id, list(ranges), waiting), self.table.now)
+        try:
+            self.table.groups.extended(self.peer, Extended(id, list(ranges), waiting), self.table.now)
+        finally:
+            self.table.deal()
 
     def resize(self, max_unacked: int, id: int = 1) -> None:
         self.table.groups.resized(self.peer, Window(id, max_unacked))

@@ -127,6 +127,7 @@ class Consuming(RuleBasedStateMachine):
             held = self.held.get((topic, at))
             if held is not None and held.seat is seat:
                 held.deadline, held.waiting = self.table.now + TIMEOUT, waiting
+        self.deal()
 
     @precondition(lambda self: self.members)
     @rule(data=st.data(), window=st.sampled_from([1, 5, 100, 1_000]))

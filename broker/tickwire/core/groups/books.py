@@ -149,7 +149,6 @@ class Books:
 
     def extend(self, ranges: list[tuple[str, int, int]], by: Member, now: float, waiting: bool) -> None:
         """The time of what the member has begins anew. Of what nobody has any more, the time is over."""
-
         by.late = by.late and waiting
 
         def extend(ledger: Ledger, mine: list[Open]) -> None:

@@ -130,6 +130,7 @@ class Groups:
     def extended(self, peer: Peer, message: Extended, now: float) -> None:
         """Let the time of messages begin anew. Raises Refused as `consumed` does."""
         group, member = self._of(peer, message.id)
+        self._active[group] = None  # one that was late may be handed something again
         group.books.extend(message.ranges, member, now, bool(message.waiting))
 
     def resized(self, peer: Peer, message: Window) -> None:

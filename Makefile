@@ -5,8 +5,9 @@ PYTHON ?= python3
 export PYTHON
 
 python := .venv/bin/python
-load_c := $(wildcard bench/load.c bench/load/*.c bench/load/dialects/*.c)
-load_h := $(wildcard bench/load/*.h)
+c := bench/tickwire_bench/c
+load_c := $(wildcard $(c)/load.c $(c)/load/*.c $(c)/load/dialects/*.c)
+load_h := $(wildcard $(c)/load/*.h)
 
 .PHONY: help demo test check chaos simulate bench bench-peers bench-durable bench-micro compare clean
 .PHONY: runtime dev brokers peers compiler strace redis valgrind
@@ -18,7 +19,7 @@ help:
 	@echo 'make check    ruff, mypy, and the instructions of the hot paths'
 	@echo 'make chaos    kill a broker hundreds of times under load, and check that nothing acknowledged is lost'
 	@echo 'make simulate thousands of histories on a disk that loses what was not synced'
-	@echo 'make bench    the broker beside a plain aiohttp broadcaster'
+	@echo 'make bench    the broker in every shape of load, beside a plain aiohttp broadcaster: tickwire bench'
 	@echo 'make bench-peers    the same load on NATS, Redis, mosquitto, uWebSockets, Socket.IO and others'
 	@echo 'make bench-durable  the disk beside NATS JetStream and Redis Streams'
 	@echo 'make bench-micro    the hot paths by themselves, timed'
@@ -53,7 +54,7 @@ bench-peers: brokers peers redis bench/build/load bench/build/floor-fanout
 	@PYTHONPATH=bench $(python) -m peers $(ARGS)
 
 bench: dev bench/build/load bench/build/floor-fanout
-	@$(python) bench/compare.py $(ARGS)
+	@.venv/bin/tickwire bench $(ARGS)
 
 bench/build/load: $(load_c) $(load_h) Makefile | compiler
 	@mkdir -p bench/build
@@ -65,7 +66,7 @@ bench-micro: dev
 compare: dev bench/build/marks.so
 	@PYTHONPATH=bench $(python) -m micro.compare $(BASE) $(ARGS)
 
-bench/build/floor-%: bench/floor/%.c bench/floor/websocket.c bench/floor/websocket.h Makefile | compiler
+bench/build/floor-%: $(c)/floor/%.c $(c)/floor/websocket.c $(c)/floor/websocket.h Makefile | compiler
 	@mkdir -p bench/build
 	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(filter %.c,$^)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -13,14 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
-import machine
-from processes import HERE, LOAD, Figures, RunFailed, raise_limit_on_files
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from durable import catching_up, history, publishing, restarting, servers, showing
+from durable import catching_up, publishing, restarting, servers, showing
 from durable.sheets import sheets
 from durable.workloads import CASES
+from tickwire_bench import history, machine, programs
+from tickwire_bench.processes import Figures, RunFailed, raise_limit_on_files
 
 PARTS = ("publishing", "catch-up", "restart")
 
@@ -51,7 +50,7 @@ REPEATS = 3  # of catching up and of restarting
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
-    default=HERE / "build",
+    default=programs.directory(),
     help="Where the stores are made, and removed after: the disk that is measured.  [default: bench/build]",
 )
 @click.option(
@@ -77,7 +76,6 @@ def main(
     parts = parts or PARTS
     _check_machine(parts)
     raise_limit_on_files()
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))  # for the load
     results: Figures = {"machine": machine.describe(), "effort": dataclasses.asdict(effort)}
     results["versions"] = servers.versions() if "publishing" in parts else {}
     try:
@@ -101,9 +99,10 @@ def _effort(effort: Effort, rounds: int | None, seconds: float | None) -> Effort
 def _check_machine(parts: Sequence[str]) -> None:
     if "publishing" in parts and (missing := servers.missing()):
         raise click.ClickException(f"missing: {', '.join(missing)}; run `make bench-durable`, which installs them")
-    for part, tool in (("catch-up", LOAD), ("publishing", servers.FLOOR)):
-        if part in parts and not tool.exists():
-            raise click.ClickException(f"{tool.name} is not built: run `make bench-durable`, which builds it")
+    try:
+        programs.load(), programs.floor("durable")
+    except programs.CannotBuild as failure:
+        raise click.ClickException(str(failure)) from None
 
 
 @contextmanager

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from processes import Figures, Server, finished, first_line, load, started_client, started_load
-
-from durable import meters, servers
-from durable.history import History
+from durable import servers
+from tickwire_bench import meters
+from tickwire_bench.history import History
+from tickwire_bench.processes import Figures, Server, finished, first_line, load, started_client, started_load
 
 READERS, RATE = 100, 200  # 20,000 deliveries a second
 FACTOR, MORE_MS = 1.5, 5.0  # what the p99 of the live readers may become
@@ -49,7 +49,7 @@ def _live(effort: Effort) -> list[object]:
 
 def _during(server: Server, history: History, effort: Effort) -> Figures:
     asked = (server.url, history.deep, history.per_topic, effort.seconds)
-    with started_client("durable/reader.py", *asked) as reader:
+    with started_client("tickwire_bench.clients.catching_up", *asked) as reader:
         first_line(reader, "the reader that is behind")
         meters.reset_peak(server.pid)
         memory = server.rss()

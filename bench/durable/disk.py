@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from processes import SERVER_CORE, Figures, on_core
-
-from durable.meters import flushes
+from tickwire_bench.meters import flushes
+from tickwire_bench.processes import SERVER_CORE, Figures, on_core
 
 PAGE = bytes(4096)
 PREPARED = 16 << 20  # bytes of the file that is written over, again and again

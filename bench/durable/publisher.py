@@ -12,10 +12,10 @@ from pathlib import Path
 
 import uvloop
 
-from durable.meters import busy_seconds, cpu_seconds, flushes, percentile
 from durable.payloads import payloads
 from durable.senders import ONE_AT_A_TIME, SENDERS, Sender
 from durable.workloads import BATCH
+from tickwire_bench.meters import busy_seconds, cpu_seconds, flushes, percentile
 
 DRAIN_S = 20.0  # for what is in flight when the time is over
 

@@ -9,8 +9,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from processes import Figures, RunFailed, finished, started_client
-
 from durable import disk, servers
 from durable.publisher import Asked
 from durable.senders import (
@@ -20,6 +18,7 @@ from durable.senders import (
     stored_in_tickwire,
 )
 from durable.workloads import Case
+from tickwire_bench.processes import Figures, RunFailed, finished, started_client
 
 Advance = Callable[[str], None]
 
@@ -79,7 +78,7 @@ def _turn(turn: str, server: servers.Started, case: Case, effort: Effort) -> Fig
         seconds=effort.seconds,
         warmup=effort.warmup,
     )
-    with started_client("durable/publisher.py", json.dumps(asdict(asked))) as load:
+    with started_client("durable.publisher", json.dumps(asdict(asked))) as load:
         return finished(load, f"publishers of {turn}", timeout=effort.seconds + effort.warmup + 60)
 
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from processes import LOAD_CORE, Figures, RunFailed, last_line, on_core
-
-from durable import meters, servers
-from durable.history import PATTERN, History
+from durable import servers
+from tickwire_bench import meters
+from tickwire_bench.history import PATTERN, History
+from tickwire_bench.processes import LOAD_CORE, Figures, RunFailed, last_line, on_core
 
 READY_S, REPLAY_PER_S = 5.0, 300_000
 TIMEOUT_S = 300

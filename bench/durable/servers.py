@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from binaries import nats_server, redis_server, version_of
-from processes import HERE, LISTENING, Server, free_port, started_server
-
 from tickwire.core.limits import Limits
 from tickwire.wire.encode import encode
 from tickwire.wire.limits import VERSION
 from tickwire.wire.messages import Welcome
-
-FLOOR = HERE / "build" / "floor-durable"
+from tickwire_bench import programs
+from tickwire_bench.binaries import nats_server, redis_server, version_of
+from tickwire_bench.processes import LISTENING, Server, free_port, started_server
 
 _NATS, _REDIS = r"Server is ready", r"Ready to accept connections"
 
@@ -27,11 +25,6 @@ class Started(Server):
     """A server that listens, and its directory."""
 
     directory: Path
-
-    def kill(self) -> None:
-        """kill -9: it has no time to write anything."""
-        self.process.kill()
-        self.process.wait()
 
 
 @contextmanager
@@ -69,7 +62,7 @@ def floor(directory: Path) -> Iterator[Started]:
     """A server in C that syncs what came to a file before it answers, and does nothing else."""
     directory.mkdir(parents=True, exist_ok=True)
     welcome = Welcome(VERSION, 1, 1, Limits().for_welcome(), {"ack": "disk", "server": "floor"})
-    command = [str(FLOOR), str(directory / "frames"), encode(welcome).hex()]
+    command = [str(programs.floor("durable")), str(directory / "frames"), encode(welcome).hex()]
     with _started("floor", directory, command, LISTENING) as server:
         yield server
 

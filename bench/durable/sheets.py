@@ -1,16 +1,15 @@
-"""The figures as sheets: a title, columns, rows, and what was promised. For the terminal, and for a page."""
+"""The figures as sheets, with what was promised of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from statistics import median
-
-from processes import Figures
-from report import MIB, SHARE, TIMES, Unit
 
 from durable import catching_up, restarting
 from durable.workloads import CASES, Case, Ratio, ratios
+from tickwire_bench.figures.sheet import Goal, Sheet
+from tickwire_bench.figures.unit import MIB, SHARE, TIMES, Unit
+from tickwire_bench.processes import Figures
 
 RATE, THOUSANDS, MS, SECONDS = Unit("/s"), Unit(" k/s", 1e3), Unit(" ms"), Unit(" s")
 NAMES = {
@@ -22,28 +21,6 @@ NAMES = {
 }
 DISTURBED = 0.2  # of a core: interrupts and the kernel's own work for the disk are a part of it
 DISK = {"appended": "the disk: a page at the end", "written_over": "the disk: a page written over"}
-
-
-@dataclass(slots=True)
-class Goal:
-    """What came out, and whether it is what was promised; None where nothing was."""
-
-    text: str
-    met: bool | None = None
-
-    def __str__(self) -> str:
-        return self.text if self.met is None else f"{self.text}: {'reached' if self.met else 'MISSED'}"
-
-
-@dataclass(slots=True)
-class Sheet:
-    """A table. The first column is the name of the row; figures are medians with the smallest and largest behind."""
-
-    title: str
-    columns: list[str]
-    rows: list[list[str]] = field(default_factory=list)
-    goals: list[Goal] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)  # why a figure may not be what it is to be about
 
 
 def sheets(results: Figures) -> Iterator[Sheet]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from processes import Figures
-from rich import box
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from durable.sheets import Sheet
+from tickwire_bench.figures import sheet
+from tickwire_bench.figures.sheet import Sheet
+from tickwire_bench.processes import Figures
 
 _INTRODUCTION = """\
 # Durable publishing, catching up, restarting: figures
@@ -53,12 +51,8 @@ _NOT = """\
 def show(console: Console, results: Figures, sheets: Iterable[Sheet]) -> None:
     """All sheets as tables, under the machine that they come from."""
     console.print(", ".join(f"{name} {value}" for name, value in _origin(results).items()), style="dim")
-    for sheet in sheets:
-        console.print(_table(sheet))
-        for goal in sheet.goals:
-            console.print(escape(f"  {goal}"), style={None: "", True: "green", False: "red"}[goal.met])
-        for doubt in sheet.doubts:
-            console.print(escape(f"  {doubt}"), style="yellow")
+    for each in sheets:
+        sheet.show(console, each)
     console.print(
         "\nMedians; in parentheses the smallest and the largest round. Flushes are those that the disk counted."
     )
@@ -68,26 +62,8 @@ def page(results: Figures, sheets: Iterable[Sheet], command: str) -> str:
     """The same in Markdown, with what the numbers are not."""
     origin = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in _origin(results).items())
     parts = [_INTRODUCTION, f"## Where they come from\n\n    {command}\n\n{origin}\n"]
-    return "\n".join([*parts, *(_markdown(sheet) for sheet in sheets), _NOT])
+    return "\n".join([*parts, *(sheet.markdown(each) for each in sheets), _NOT])
 
 
 def _origin(results: Figures) -> dict[str, str]:
     return {**results["machine"], **results["versions"]}
-
-
-def _table(sheet: Sheet) -> Table:
-    table = Table(title=sheet.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for index, column in enumerate(sheet.columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
-    for row in sheet.rows:
-        table.add_row(*map(escape, row))
-    return table
-
-
-def _markdown(sheet: Sheet) -> str:
-    align = "|".join("---" if index == 0 else "--:" for index in range(len(sheet.columns)))
-    lines = [f"## {sheet.title}", "", "| " + " | ".join(sheet.columns) + " |", f"|{align}|"]
-    lines += ["| " + " | ".join(row) + " |" for row in sheet.rows]
-    return "\n".join(
-        [*lines, "", *(f"- {goal}" for goal in sheet.goals), *(f"- *{doubt}*" for doubt in sheet.doubts), ""]
-    )

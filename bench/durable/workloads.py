@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from statistics import median
 
-from processes import Figures
+from tickwire_bench.processes import Figures
 
 BATCH = 100  # messages
 PUBLISHERS = 16  # at most

@@ -11,24 +11,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import machine
-from processes import FLOOR, LOAD, LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from peers import growth, running, showing
+from peers import compression, connections, growth, running, sdk, showing
 from peers.cases import CASES
 from peers.running import Effort
 from peers.starting import PEERS
+from tickwire_bench import machine, programs
+from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
 
 FULL, QUICK = Effort(7, 1.0, 0.3), Effort(2, 0.4, 0.2)
+OTHERS = {module.KEY: module for module in (compression, connections, sdk)}  # that have more to them than a load
+KEYS = [*(case.key for case in CASES), *OTHERS]
 NAMES = [peer.name for peer in PEERS]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", type=click.IntRange(1, 50), help="Rounds of each case.  [default: 7]")
 @click.option("--seconds", type=click.FloatRange(0.2, 60), help="Measured seconds of a server's turn.  [default: 1]")
-@click.option("--case", "keys", type=click.Choice([case.key for case in CASES]), multiple=True, help="Only this case.")
+@click.option("--case", "keys", type=click.Choice(KEYS), multiple=True, help="Only this case.")
 @click.option("--peer", "wanted", type=click.Choice(NAMES, case_sensitive=False), multiple=True, help="Only this peer.")
 @click.option("--growth/--no-growth", "grows", default=None, help="How cost grows.  [default: with all the cases]")
 @click.option("--quick", is_flag=True, help="A look: fewer, shorter rounds. Not for quoting.")
@@ -72,9 +74,10 @@ def main(
 
 
 def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: bool | None) -> showing.Results:
-    for tool in (LOAD, FLOOR):
-        if not tool.exists():
-            raise click.ClickException(f"{tool.name} is not built: run `make bench-peers`, which builds it")
+    try:
+        programs.load(), programs.floor("fanout")
+    except programs.CannotBuild as failure:
+        raise click.ClickException(str(failure)) from None
     if SERVER_CORE == LOAD_CORE:
         raise click.ClickException("two cores are needed: one for the server, one for the load")
     raise_limit_on_files()
@@ -89,8 +92,12 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
         "cases": {},
     }
     cases = [case for case in CASES if not keys or case.key in keys]
+    others = [module for key, module in OTHERS.items() if not keys or key in keys]
     grows = not keys if grows is None else grows
-    total = sum(running.turns_of(case, peers, effort) for case in cases) + (sum(growth.turns()) if grows else 0)
+    total = sum(running.turns_of(case, peers, effort) for case in cases) + sum(
+        each.turns(peers, effort) for each in others
+    )
+    total += sum(growth.turns()) if grows else 0
     columns = (TextColumn("{task.description:40}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     scratch = Path(tempfile.mkdtemp(prefix="peers-"))
     # Once a second: drawing takes CPU from the cores that are measured.
@@ -103,6 +110,8 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
         try:
             for case in cases:
                 results["cases"][case.key] = list(running.measure(case, peers, effort, scratch, advance))
+            for each in others:
+                results["cases"][each.KEY] = list(each.measure(peers, effort, scratch, advance))
             if grows:
                 results["growth"] = {
                     axis.key: growth.measure(axis, peers, effort, scratch, advance) for axis in growth.AXES

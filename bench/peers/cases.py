@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import median
 
-from processes import Figures
+from tickwire_bench.processes import Figures
 
 FAR = 4.0  # times as slow as the best: not the best in any other round
 Round = dict[str, Figures]  # what each contender's turn came to; {"failed": why} where there are no figures
@@ -53,6 +53,14 @@ CASES = [
         "one", "100 readers, 1 message in flight", _fan_out(100, 1), gate=0.75, goal=1.0, of_floor=1.4, note=_PER_WRITE
     ),
     Case("topics", "200 readers, each of 20 of 1,000 topics", _TOPICS, gate=0.8, goal=1.2, floor=False),
+    Case(
+        "topics-even",
+        "the same, with four readers for each topic",
+        (*_TOPICS, "--evenly"),
+        gate=0.8,
+        goal=1.2,
+        floor=False,
+    ),
     Case("one-to-one", "1 publisher, 1 reader, 256 messages in flight", _fan_out(1, 256), gate=0.3, goal=0.7),
     Case(
         "one-to-one-x64",

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from processes import Figures, RunFailed, Server, load
-
 from peers.cases import Case, Round, in_the_running
 from peers.starting import FLOOR_ITSELF, TICKWIRE, Contender, all_started, awake
+from tickwire_bench.processes import Figures, RunFailed, Server, load
 
 Advance = Callable[[str], None]
 FOR_ALL = 2  # rounds; then those go on who may be the best

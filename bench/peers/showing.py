@@ -7,19 +7,21 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from processes import Figures
-from report import MS, SHARE, TIMES, US, Unit
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from peers import compression, connections, sdk
 from peers.cases import CASES, Case, Promise, Round, Verdict, failed, figures_of, verdict
 from peers.growth import AXES
 from peers.starting import FLOOR_ITSELF, TICKWIRE
+from tickwire_bench.figures import sheet
+from tickwire_bench.figures.sheet import Sheet
+from tickwire_bench.figures.unit import MILLIONS, MS, SHARE, TIMES, US
+from tickwire_bench.processes import Figures
 
 Results = dict[str, Any]
-RATE = Unit(" M", 1e6)
 COLUMNS = ("", "deliveries/s", "CPU a delivery", "p50", "p99", "core of server, load", "Tickwire has")
 
 _INTRODUCTION = """\
@@ -69,6 +71,8 @@ def show(console: Console, results: Results) -> None:
         console.print(table)
         for text, met in _promises(case, rounds):
             console.print(escape(f"  {text}"), style="green" if met else "red")
+    for each in _sheets(results):
+        sheet.show(console, each)
     for axis in AXES:
         for name, line in results.get("growth", {}).get(axis.key, {}).items():
             console.print(f"{axis.title}: {name}: " + ", ".join(f"{step:,}: {US.show(cpu)}" for step, cpu in line))
@@ -89,8 +93,11 @@ def write_page(results: Results, page: Path) -> None:
     parts = [_INTRODUCTION, f"## Where they come from\n\n    {results['command']}\n\n{origin}\n"]
     if measured := list(_measured(results)):
         draw_rates([(case, rounds) for case, rounds in measured if case.latency is None], folder / "rates.svg")
-        parts.append(f"## At a glance\n\n![Deliveries a second]({folder.name}/rates.svg)\n\n{_summary(measured)}\n")
+        parts.append(
+            f"## At a glance\n\n![Deliveries a second]({folder.name}/rates.svg)\n\n{_summary(results, measured)}\n"
+        )
     parts += [_section(case, rounds) for case, rounds in measured]
+    parts += [sheet.markdown(each) for each in _sheets(results)]
     for axis in AXES:
         if lines := results.get("growth", {}).get(axis.key):
             draw_growth(axis, lines, folder / f"{axis.key}.svg")
@@ -106,6 +113,13 @@ def _measured(results: Results) -> Iterator[tuple[Case, list[Round]]]:
     for case in CASES:
         if rounds := results["cases"].get(case.key):
             yield case, rounds
+
+
+def _sheets(results: Results) -> Iterator[Sheet]:
+    """Of the cases that have more to them than a load."""
+    for module in (sdk, compression, connections):
+        if rounds := results["cases"].get(module.KEY):
+            yield module.sheet(rounds)
 
 
 def _verdict(case: Case, rounds: list[Round]) -> Verdict | None:
@@ -125,7 +139,7 @@ def _told(promise: Promise) -> str:
     return f"{TIMES.spread(promise.reached)} {promise.text}; {bound}{goal}: {met}"
 
 
-def _summary(measured: Sequence[tuple[Case, list[Round]]]) -> str:
+def _summary(results: Results, measured: Sequence[tuple[Case, list[Round]]]) -> str:
     lines = ["| | the best peer | Tickwire | promised |", "|---|---|--:|--:|"]
     for case, rounds in measured:
         if (found := _verdict(case, rounds)) is None:
@@ -134,6 +148,8 @@ def _summary(measured: Sequence[tuple[Case, list[Round]]]) -> str:
             bound = f"{'<=' if promise.most else '>='} {TIMES.show(promise.bound)}"
             reached, missed = TIMES.show(median(promise.reached)), "" if promise.met else " **MISSED**"
             lines.append(f"| {case.title}: {promise.text} | {found.best} | {reached} | {bound}{missed} |")
+    for each in _sheets(results):
+        lines += [f"| {each.title} | | {goal} | |" for goal in each.goals]
     return "\n".join(lines)
 
 
@@ -158,7 +174,7 @@ def _rows(rounds: list[Round]) -> Iterator[list[str]]:
             continue
         yield [
             f"**{name}**" if name == TICKWIRE.name else name,
-            RATE.spread([run["deliveries_per_s"] for run in runs]),
+            MILLIONS.spread([run["deliveries_per_s"] for run in runs]),
             US.spread([run["server_cpu_us_per_delivery"] for run in runs]),
             *(MS.show(median(run["latency_us"][percent] for run in runs)) for percent in ("p50", "p99")),
             _cores(runs),

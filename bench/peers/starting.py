@@ -7,12 +7,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from binaries import mosquitto, nats_server, node, redis_server, version_of
-from processes import CONNECTIONS, FLOOR, LISTENING, Server, free_port, started_server
+from tickwire_bench import programs
+from tickwire_bench.binaries import mosquitto, nats_server, node, redis_server, version_of
+from tickwire_bench.processes import LISTENING, Server, broker_command, free_port, started_server
 
 PROGRAMS = Path(__file__).parent / "servers"
 
@@ -34,6 +35,17 @@ class Contender:
     dialect: str
     command: Callable[[Path], Command]
     version: Callable[[], str | None]  # None where it is not installed
+
+    def compressing(self) -> Contender:
+        """The same, told to compress. Tickwire and the floors need no telling: the client asks for it."""
+        if self.dialect != "raw":
+            return self
+
+        def command(directory: Path) -> Command:
+            plain = self.command(directory)
+            return replace(plain, words=[*plain.words, "--compress"])
+
+        return replace(self, command=command)
 
     @contextmanager
     def started(self, directory: Path) -> Iterator[Server]:
@@ -66,12 +78,11 @@ def awake(server: Server) -> Iterator[None]:
 
 
 def _tickwire(directory: Path) -> Command:
-    options = ["--port", "0", "--connections-per-ip", str(CONNECTIONS)]
-    return Command([sys.executable, "-m", "tickwire.server.cli", "serve", *options])
+    return Command(broker_command())
 
 
 def _floor(directory: Path) -> Command:
-    return Command([str(FLOOR)])
+    return Command([str(programs.floor("fanout"))])
 
 
 def _nats(directory: Path) -> Command:
@@ -128,10 +139,12 @@ def _module(name: str) -> Callable[[], str | None]:
 
 TICKWIRE = Contender("Tickwire", "wire", _tickwire, _package("tickwire"))
 FLOOR_ITSELF = Contender("the floor, in C", "raw", _floor, lambda: "")
+NATS = Contender("NATS", "nats", _nats, _installed(nats_server(), "--version"))
+REDIS = Contender("Redis", "redis", _redis, _installed(redis_server(), "--version"))
 PEERS = (
-    Contender("NATS", "nats", _nats, _installed(nats_server(), "--version")),
+    NATS,
     Contender("NATS, WebSocket", "nats-websocket", _nats_websocket, _installed(nats_server(), "--version")),
-    Contender("Redis", "redis", _redis, _installed(redis_server(), "--version")),
+    REDIS,
     Contender("mosquitto", "mqtt", _mosquitto, _installed(mosquitto(), "-h")),
     Contender("uWebSockets.js", "raw", _program("node/uws_server.mjs"), _module("uWebSockets.js")),
     Contender("socketify", "raw", _program("socketify_server.py"), _package("socketify")),

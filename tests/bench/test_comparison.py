@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
+from peers import compression, connections, sdk
+from peers.__main__ import merged
+from peers.cases import CASES, Case, Round, in_the_running, verdict
+from peers.growth import AXES
+from peers.showing import write_page
+
 BENCH = Path(__file__).parents[2] / "bench"
-sys.path.append(str(BENCH))
-
-from peers.__main__ import merged  # noqa: E402
-from peers.cases import CASES, Case, Round, in_the_running, verdict  # noqa: E402
-from peers.growth import AXES  # noqa: E402
-from peers.showing import write_page  # noqa: E402
-
 FAN_OUT = Case("fan-out", "a fan-out", (), gate=1.0, goal=1.5, of_floor=1.4)
 LATENCY = Case("latency", "a fixed load", (), latency=(1.3, 1.4))
 
@@ -109,6 +108,46 @@ def test_a_page_shows_every_case_its_plots_and_what_was_missed(tmp_path: Path) -
     drawn = {file.name for file in (tmp_path / "page").iterdir()}
     assert drawn == {"rates.svg", *(f"{axis.key}.svg" for axis in AXES)}
     assert all(f"(page/{name})" in text for name in drawn)
+
+
+def test_from_client_to_client_the_best_of_the_others_counts() -> None:
+    fast, slow = {"messages_per_s": 500.0, "own_cpu_share": 1.0}, {"messages_per_s": 20.0, "own_cpu_share": 1.0}
+    round: Round = {"Tickwire": fast, "nats-py": {**slow, "messages_per_s": 100.0}, "redis-py": slow}
+
+    found = sdk.sheet([round, round])
+
+    assert [row[0] for row in found.rows] == ["Tickwire", "nats-py", "redis-py"]
+    (goal,) = map(str, found.goals)
+    assert goal.endswith("of the best of the others: 5x (5 to 5); promised at least 5x, hoped for 10x: reached")
+
+
+def test_what_compression_costs_is_of_the_plain_turn_of_the_same_round() -> None:
+    rounds: list[Round] = [
+        {
+            "Tickwire, plain": {**turn(cpu=cpu), "bytes_in": 1_000, "deliveries": 10},
+            "Tickwire, compressed": {**turn(cpu=1.5 * cpu), "bytes_in": 500, "deliveries": 10},
+            "ws, plain": {"failed": "it dropped somebody"},
+            "ws, compressed": {**turn(), "bytes_in": 900, "deliveries": 10},
+        }
+        for cpu in (1.0, 4.0)
+    ]
+
+    found = compression.sheet(rounds)
+
+    assert found.rows[1][4:] == ["50 %", "1.5x (1.5 to 1.5)"]
+    assert [goal.met for goal in found.goals] == [False, False]
+    assert found.rows[2][1] == "failed: it dropped somebody"
+    assert found.rows[3][4:] == ["", ""]
+
+
+def test_a_storm_is_told_with_what_each_connection_took() -> None:
+    ours = {"back_s": 2.0, "server_cpu_s": 1.0, "idle_bytes": 20 << 10}
+    rounds: list[Round] = [{"ws": {"failed": "x"}, "Tickwire": ours}, {"ws": {"failed": "x"}, "Tickwire": ours}]
+
+    found = connections.sheet(rounds)
+
+    assert found.rows[0] == ["Tickwire", "2 s (2 to 2)", "2.5 k", "200 us (200 to 200)", "20 KiB (20 to 20)"]
+    assert [goal.met for goal in found.goals] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
+from durable import disk, payloads, publisher
+from durable.sheets import sheets
+from durable.showing import page
+from durable.workloads import BATCH, CASES, Case, ratios
+from tickwire_bench import history, meters
+
 BENCH = Path(__file__).parents[2] / "bench"
-sys.path.append(str(BENCH))
-
-from durable import disk, history, meters, payloads, publisher  # noqa: E402
-from durable.sheets import sheets  # noqa: E402
-from durable.showing import page  # noqa: E402
-from durable.workloads import BATCH, CASES, Case, ratios  # noqa: E402
-
 BATCHES, SINGLES = Case(16, 64, batched=True), Case(16, 64, batched=False)
 
 
@@ -104,7 +103,7 @@ def test_a_page_shows_every_case_and_names_what_was_missed() -> None:
 
     assert all(f"## {case.title}\n" in text for case in CASES)
     assert text.count("promised at least 4x: MISSED") == sum(case.batched and not case.noise for case in CASES)
-    assert "0.792x (0.792 to 0.792) the messages a second of Redis, promised at least 0.8x: MISSED" in text
+    assert "0.792x the messages a second of Redis, promised at least 0.8x: MISSED" in text
     assert "- redis-server: 7.0.15" in text
 
 

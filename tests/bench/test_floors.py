@@ -16,7 +16,7 @@ from tickwire.wire.limits import VERSION
 from tickwire.wire.messages import Welcome
 from tickwire_client import connect
 
-BENCH = Path(__file__).parents[2] / "bench"
+BENCH = Path(__file__).parents[2] / "bench" / "tickwire_bench" / "c"
 STRICT = ["gcc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tickwire.server import Broker, Settings
 
-SOURCES = Path(__file__).parents[2] / "bench"
+SOURCES = Path(__file__).parents[2] / "bench" / "tickwire_bench" / "c"
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc builds the load tool")
 

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from micro import compare
+from micro.workloads import SUITES, House, Workload, readers, tick
+
 ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "bench"))
-
-from micro import compare  # noqa: E402
-from micro.workloads import SUITES, House, Workload, readers, tick  # noqa: E402
-
 ALL = [pytest.param(make, id=f"{suite}: {name}") for suite, made in SUITES.items() for name, make in made.items()]
 
 

@@ -56,8 +56,9 @@ def deliver(groups: list[Group], replying: Iterable[Peer], unsent_limit: int) ->
     return outcome
 
 
-# bench/compare.py: fan-out. 4.7 us a peer in send(2); all else here must stay below 0.5 us. What a slot of a peer holds
-# is called in two steps: as a method of it, it would be looked up in the type each time (200 instructions a delivery).
+# `tickwire bench --case fan-out`. 4.7 us a peer in send(2); all else here must stay below 0.5 us. What a slot of a peer
+# holds is called in two steps: as a method of it, it would be looked up in the type each time (200
+# instructions a delivery).
 def _deliver_one(group: Group, unsent_limit: int, outcome: Outcome) -> None:
     plain, deflated = group.shared.plain, group.shared.deflated
     for peer in group.audience.live:

@@ -1,4 +1,4 @@
-"""The command line: `tickwire serve | pub | sub | consumers | check-data | wire | demo`.
+"""The command line: `tickwire serve | pub | sub | consumers | check-data | wire | demo | bench`.
 
 A command imports what is heavy when it runs.
 """
@@ -12,6 +12,7 @@ import click
 
 from tickwire import __version__
 
+from .bench import bench
 from .check_data import check_data
 from .consumers import consumers
 from .demo import demo
@@ -54,7 +55,7 @@ def tickwire() -> None:
     """
 
 
-for _command in (serve, pub, sub, consumers, check_data, wire, demo):
+for _command in (serve, pub, sub, consumers, check_data, wire, demo, bench):
     tickwire.add_command(_command)
 
 

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
 
-from processes import LOAD_CORE, on_core
-
-from durable import servers
-from durable.meters import bytes_in
+from tickwire_bench.meters import bytes_in
+from tickwire_bench.processes import LOAD_CORE, broker, on_core
 from tickwire_client import Client, connect
 
 PATTERN, TOPIC = "history.*", "history.{}"
@@ -48,21 +46,21 @@ def make(directory: Path, size: int, per_topic: int, progress: Progress) -> Hist
     `per_topic` is a multiple of a thousand.
     """
     start = time.perf_counter()
-    with servers.tickwire(directory) as server:
+    with broker("--data", directory) as server:
         with on_core(LOAD_CORE):
-            messages = asyncio.run(_publish(server, size, per_topic, progress))
+            messages = asyncio.run(_publish(server.url, directory, size, per_topic, progress))
         server.kill()
     return History(directory, messages, per_topic, bytes_in(directory), time.perf_counter() - start)
 
 
-async def _publish(server: servers.Started, size: int, per_topic: int, progress: Progress) -> int:
-    async with connect(server.url, compress=False) as client:
+async def _publish(url: str, directory: Path, size: int, per_topic: int, progress: Progress) -> int:
+    async with connect(url, compress=False) as client:
         count = 0
-        while count < per_topic or bytes_in(server.directory) < size:
+        while count < per_topic or bytes_in(directory) < size:
             here = min(IN_FLIGHT * BATCH, per_topic - count % per_topic)
             await asyncio.gather(*[_batch(client, first, per_topic) for first in range(count, count + here, BATCH)])
             count += here
-            progress(bytes_in(server.directory))
+            progress(bytes_in(directory))
         return count
 
 

@@ -49,7 +49,7 @@ void choose_topics(connection *reader) {
     reader->topics = calloc((size_t)asked.each, sizeof *reader->topics);
     if (!reader->topics) fail("out of memory");
     for (int count = 0; count < asked.each;) {
-        int topic = draw_topic();
+        int topic = asked.evenly ? (int)(draw() * asked.topics) : draw_topic();
         if (has(reader->topics, count, topic)) continue;
         reader->topics[count++] = topic;
         readers_of[topic]++;

@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-LOAD = HERE / "build" / "load"
-FLOOR = HERE / "build" / "floor-fanout"
+from tickwire_bench import programs
+
 STARTING_S, STOPPING_S = 60.0, 12.0  # the library websockets waits 10 s for clients that do not say goodbye
 LISTENING = r"listening on ws://\S+:(\d+)/ws"
 CONNECTIONS = 30_000  # the broker's cap per address: all readers come from one
@@ -53,6 +52,11 @@ class Server:
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) << 10
 
+    def kill(self) -> None:
+        """kill -9: it has no time to write anything."""
+        self.process.kill()
+        self.process.wait()
+
 
 def raise_limit_on_files() -> None:
     """Children inherit it: a server with 5,000 connections needs as many descriptors."""
@@ -61,24 +65,30 @@ def raise_limit_on_files() -> None:
 
 
 @contextmanager
-def broker() -> Iterator[Server]:
-    """A Tickwire broker with its default settings, but for the cap on connections from one address."""
-    options = ["--port", "0", "--connections-per-ip", str(CONNECTIONS)]
-    with started_server("tickwire", [sys.executable, "-m", "tickwire.server.cli", "serve", *options]) as server:
+def broker(*options: object) -> Iterator[Server]:
+    """A Tickwire broker with its default settings, but for the cap on connections from one address and `options`."""
+    with started_server("tickwire", broker_command(*options)) as server:
         yield server
+
+
+def broker_command(*options: object) -> list[str]:
+    """How a broker is started that picks its port."""
+    command = [sys.executable, "-m", "tickwire", "serve", "--port", "0", "--connections-per-ip", CONNECTIONS, *options]
+    return [str(word) for word in command]
 
 
 @contextmanager
 def broadcaster() -> Iterator[Server]:
     """The plain aiohttp broadcaster."""
-    with started_server("broadcaster", [sys.executable, str(HERE / "broadcaster.py"), "--port", "0"]) as server:
+    command = [sys.executable, "-m", "tickwire_bench.broadcaster", "--port", "0"]
+    with started_server("broadcaster", command) as server:
         yield server
 
 
 @contextmanager
 def floor() -> Iterator[Server]:
     """A server in C that does the system calls of a fan-out, and nothing else."""
-    with started_server("floor", [str(FLOOR)]) as server:
+    with started_server("floor", [str(programs.floor("fanout"))]) as server:
         yield server
 
 
@@ -92,15 +102,22 @@ def load(server: Server, *options: object, core: int = LOAD_CORE) -> Figures:
 def started_load(server: Server, *options: object, core: int = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
     """The load tool while it runs: it prints one line of JSON."""
     arguments = ["--port", server.port, "--server-pid", server.pid, "--json", *options]
-    with _started(core, [str(LOAD), *map(str, arguments)]) as process:
+    with _started(core, [str(programs.load()), *map(str, arguments)]) as process:
         yield process
 
 
 @contextmanager
-def started_client(script: str, *arguments: object, core: int = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
-    """A Python client of this folder while it runs: it prints "ready", then one line of JSON."""
-    with _started(core, [sys.executable, str(HERE / script), *map(str, arguments)]) as process:
+def started_client(module: str, *arguments: object, core: int = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
+    """A client in Python while it runs: it prints "ready", then one line of JSON."""
+    with _started(core, [sys.executable, "-m", module, *map(str, arguments)]) as process:
         yield process
+
+
+def readers_wait(process: subprocess.Popen[str]) -> None:
+    """Until the load tool, started without publishers, says that all its readers are subscribed."""
+    assert process.stderr is not None
+    if not process.stderr.readline().startswith("load: readers waiting"):
+        finished(process, "readers of somebody else's messages")
 
 
 def first_line(process: subprocess.Popen[str], what: str) -> str:

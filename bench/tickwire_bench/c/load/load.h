@@ -29,7 +29,7 @@ typedef struct {
     int topics, each, payload, batch, in_flight;
     double rate; /* messages a second of all publishers; 0 is a closed loop */
     window window;
-    bool acks, deflate;
+    bool acks, deflate, evenly;
     const char *filling; /* a file: what the payloads are filled with, in place of zeros */
     double duration, warmup; /* seconds */
     uint64_t total_bytes, expect;

@@ -26,6 +26,16 @@ def describe() -> dict[str, str]:
 
 def command(target: str, arguments: Sequence[str], outputs: Collection[str]) -> str:
     """How to measure that again: `make` with those arguments, without the options that say where the figures go."""
+    kept = _kept(arguments, outputs)
+    return f"make {target}" + (f' ARGS="{" ".join(kept)}"' if kept else "")
+
+
+def own_command(arguments: Sequence[str], outputs: Collection[str]) -> str:
+    """The same, where `tickwire` was called."""
+    return " ".join(["tickwire", *_kept(arguments, outputs)])
+
+
+def _kept(arguments: Sequence[str], outputs: Collection[str]) -> list[str]:
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -33,7 +43,7 @@ def command(target: str, arguments: Sequence[str], outputs: Collection[str]) -> 
             next(words, None)
         elif word.partition("=")[0] not in outputs:
             kept.append(shlex.quote(word))
-    return f"make {target}" + (f' ARGS="{" ".join(kept)}"' if kept else "")
+    return kept
 
 
 def _cpu_model() -> str:

@@ -24,7 +24,7 @@ options asked = {
 
 enum {
     HOST = 256, PORT, MODE, READERS, PUBLISHERS, TOPICS, PAYLOAD, BATCH, IN_FLIGHT, WINDOW, ACKS, RATE, DURATION, WARMUP,
-    TOTAL_BYTES, EXPECT, SLOW, IDLE, STORM, EACH, DEFLATE, FILLING, SERVER_PID, JSON, HELP
+    TOTAL_BYTES, EXPECT, SLOW, IDLE, STORM, EACH, EVENLY, DEFLATE, FILLING, SERVER_PID, JSON, HELP
 };
 
 static const struct {
@@ -39,6 +39,7 @@ static const struct {
     {"publishers", PUBLISHERS, "N", "connections that publish (1); with 0 the readers wait for somebody else's messages"},
     {"topics", TOPICS, "N", "topics bench.0, bench.1, ...; each reader gets them all (1)"},
     {"each", EACH, "K", "each reader gets K of the topics, drawn by Zipf's law, and so are those that are published to"},
+    {"evenly", EVENLY, NULL, "with --each: readers draw their topics evenly, so that all have as many; publishes as before"},
     {"payload", PAYLOAD, "BYTES", "size of a message, at least 32: a msgpack map of a stamp, a number and padding (64)"},
     {"filling", FILLING, "FILE", "fill the messages with what stands there, not with zeros: for what compresses"},
     {"batch", BATCH, "M", "messages in a PUBLISH frame, or in one send where there is no such frame (1)"},
@@ -153,6 +154,7 @@ static void set(int option, const char *name, const char *text) {
     case IDLE: asked.idle = (int)number(name, text, 1, 28000); return;
     case STORM: asked.storm = (int)number(name, text, 1, 28000); return;
     case EACH: asked.each = (int)number(name, text, 1, 1000); return;
+    case EVENLY: asked.evenly = true; return;
     case DEFLATE: asked.deflate = true; return;
     case FILLING: asked.filling = text; return;
     case SERVER_PID: asked.server_pid = (pid_t)number(name, text, 1, 4194304); return;
@@ -176,6 +178,7 @@ static void check_together(void) {
     if (asked.window == WINDOW_CREDIT && !asked.dialect->credit) contradiction("--window credit is for the wire");
     if (asked.deflate && !asked.dialect->websocket) contradiction("--deflate is for what is spoken over a WebSocket");
     if (asked.each >= asked.topics && asked.each) contradiction("--each must be less than --topics");
+    if (asked.evenly && !asked.each) contradiction("--evenly goes with --each");
     if (asked.each && (asked.slow || asked.expect)) contradiction("--each goes with neither --slow nor --expect");
     if (asked.window == WINDOW_READER && !asked.readers && !asked.rate && asked.publishers)
         contradiction("--window reader needs a reader; without any, use --window ack or --rate");

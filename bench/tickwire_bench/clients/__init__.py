@@ -1,0 +1,1 @@
+"""The Python SDK under load: programs that print one line of JSON."""

@@ -1,0 +1,1 @@
+"""Figures as people read them: units, tables, pages, plots. Pure, but for the files that are written."""

@@ -1,0 +1,120 @@
+"""Runs the cases, tells how far it is, and shows, saves and draws what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tickwire_bench import machine, programs
+from tickwire_bench.cases import CASES
+from tickwire_bench.cases.effort import FULL, QUICK, Case, Effort
+from tickwire_bench.figures import sheet
+from tickwire_bench.figures.sheet import Sheet
+from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, Figures, RunFailed, raise_limit_on_files
+
+Results = dict[str, Any]  # "command", "machine", "effort", and "runs": the figures of each run by the key of the case
+
+_INTRODUCTION = """\
+# Tickwire on this machine
+
+Medians, with the smallest and the largest run in parentheses. What is measured and how, and what such a number is not,
+is in the README of Tickwire's bench.
+"""
+
+
+class CannotRun(Exception):
+    """There are no figures, and why: a message was lost, or something that a case needs is not there."""
+
+
+def effort(quick: bool, runs: int | None, seconds: float | None) -> Effort:
+    """The full one or a look, with what was asked for in their place."""
+    chosen = QUICK if quick else FULL
+    return dataclasses.replace(chosen, runs=runs or chosen.runs, seconds=seconds or chosen.seconds)
+
+
+def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> Results:
+    """Measure those cases, or all. Raises CannotRun."""
+    if SERVER_CORE == LOAD_CORE:
+        errors.print(
+            "Only one core: the server and the load take turns on it, so the figures say little.", style="yellow"
+        )
+    raise_limit_on_files()
+    where = machine.describe()
+    scratch = Path(tempfile.mkdtemp(prefix="tickwire-bench-"))
+    try:
+        programs.load()
+        runs = _measure([CASES[key] for key in keys or CASES], wanted, scratch, errors)
+    except (RunFailed, programs.CannotBuild) as failure:
+        raise CannotRun(str(failure)) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return {"command": command, "machine": where, "effort": dataclasses.asdict(wanted), "runs": runs}
+
+
+def _measure(cases: Sequence[Case], wanted: Effort, scratch: Path, console: Console) -> dict[str, list[Figures]]:
+    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn())
+    # Once a second: drawing takes CPU from the cores that are measured.
+    with Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, refresh_per_second=1
+    ) as progress:
+        task = progress.add_task("", total=sum(case.turns(wanted) for case in cases), completed=-1)
+
+        def advance(what: str) -> None:
+            progress.update(task, advance=1, description=what)
+
+        return {case.key: list(case.measure(wanted, scratch / case.key, advance)) for case in cases}
+
+
+def save(results: Results, file: Path) -> None:
+    """Every run's figures, for later."""
+    file.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def load(file: Path) -> Results:
+    """What `save` has written. Raises CannotRun where that is something else."""
+    try:
+        results: Results = json.loads(file.read_text())
+        if not isinstance(results["runs"], dict) or not isinstance(results["machine"], dict):
+            raise TypeError
+    except (ValueError, KeyError, TypeError):
+        raise CannotRun(f"{file} has no figures of this bench in it") from None
+    return results
+
+
+def show(console: Console, results: Results) -> None:
+    """All tables."""
+    console.print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), style="dim")
+    for each in _sheets(results):
+        sheet.show(console, each)
+    console.print("Medians; in parentheses the smallest and the largest run.")
+
+
+def write_page(results: Results, page: Path) -> None:
+    """The tables in Markdown, and beside it a folder of its name with the plots."""
+    from tickwire_bench.figures import plots
+
+    folder = page.with_suffix("")
+    origin = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in results["machine"].items())
+    parts = [_INTRODUCTION, f"## Where they come from\n\n    {results['command']}\n\n{origin}\n"]
+    for number, each in enumerate(_sheets(results)):
+        parts.append(sheet.markdown(each))
+        if each.bars or each.plot:
+            folder.mkdir(parents=True, exist_ok=True)
+            name = f"{number:02}.svg"
+            plots.draw(each, folder / name)
+            parts.append(f"![{each.title}]({folder.name}/{name})\n")
+    page.write_text("\n".join(parts))
+
+
+def _sheets(results: Results) -> Iterator[Sheet]:
+    for key, case in CASES.items():
+        if runs := results["runs"].get(key):
+            yield from case.sheets(runs)

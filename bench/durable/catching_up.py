@@ -33,7 +33,7 @@ def measure(history: History, effort: Effort, advance: Callable[[str], None]) ->
     with servers.tickwire(history.directory, "--connections-per-ip", str(READERS + 100)) as server:
         for _ in range(effort.rounds):
             advance("live readers alone")
-            before = load(server, *_live(effort))
+            before = load(server, *_live(effort), alone=False)
             advance("live readers, and one that catches up")
             yield {"before": before, **_during(server, history, effort)}
 
@@ -53,7 +53,7 @@ def _during(server: Server, history: History, effort: Effort) -> Figures:
         first_line(reader, "the reader that is behind")
         meters.reset_peak(server.pid)
         memory = server.rss()
-        with started_load(server, *_live(effort)) as live:
+        with started_load(server, *_live(effort), alone=False) as live:
             time.sleep(effort.warmup)
             reader.send_signal(signal.SIGUSR1)
             during = finished(live, "the live readers")

@@ -92,16 +92,19 @@ def floor() -> Iterator[Server]:
         yield server
 
 
-def load(server: Server, *options: object, core: int = LOAD_CORE) -> Figures:
-    """Run the load tool to its end. Raises RunFailed with its sentence."""
-    with started_load(server, *options, core=core) as process:
+def load(server: Server, *options: object, alone: bool = True) -> Figures:
+    """Run the load tool to its end, on its core. Raises RunFailed with its sentence."""
+    with started_load(server, *options, alone=alone) as process:
         return finished(process, f"load on {server.name}")
 
 
 @contextmanager
-def started_load(server: Server, *options: object, core: int = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
-    """The load tool while it runs: it prints one line of JSON."""
-    arguments = ["--port", server.port, "--server-pid", server.pid, "--json", *options]
+def started_load(
+    server: Server, *options: object, core: int = LOAD_CORE, alone: bool = True
+) -> Iterator[subprocess.Popen[str]]:
+    """The load tool while it runs: it prints one line of JSON. Where it has a core alone it does not sleep there."""
+    polls = ["--poll"] if alone and core != SERVER_CORE else []
+    arguments = ["--port", server.port, "--server-pid", server.pid, "--json", *polls, *options]
     with _started(core, [str(programs.load()), *map(str, arguments)]) as process:
         yield process
 

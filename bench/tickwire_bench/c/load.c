@@ -26,10 +26,21 @@ static void raise_limit_on_files(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* What came, at most so late. Who polls instead of sleeping needs no waking, and is idle while nothing comes. */
+static int wait_for_events(struct epoll_event *events, int timeout_ms) {
+    static uint64_t idle_from;
+    uint64_t before = now.polls ? clock_ns() : 0;
+    int count = epoll_wait(epoll_fd, events, EVENTS, now.polls ? 0 : timeout_ms);
+    if (!now.polls) return count;
+    if (count <= 0 && !idle_from) idle_from = before;
+    else if (count > 0 && idle_from) now.idle_ns += before - idle_from, idle_from = 0;
+    return count;
+}
+
 /* One turn: what came, and right after reader 0 had something, what may go. */
 static void turn(int timeout_ms) {
     struct epoll_event events[EVENTS];
-    int count = epoll_wait(epoll_fd, events, EVENTS, timeout_ms);
+    int count = wait_for_events(events, timeout_ms);
     for (int i = 0; i < count; i++) {
         connection *c = events[i].data.ptr;
         if (c->stage != OPEN) {
@@ -151,6 +162,7 @@ static void measure(void) {
     prepare_publishers(publishers);
     if (!asked.publishers) fprintf(stderr, "load: readers waiting for messages: %d\n", asked.readers);
     now.publishing = asked.publishers > 0;
+    now.polls = asked.poll;
     start_pacing();
     publish();
     run_for(asked.warmup, NULL, 0);

@@ -18,7 +18,7 @@ WHAT = {
     f"a retained message of {PAYLOAD} bytes, published singly": ("--batch", 1),
     f"a retained message of {PAYLOAD} bytes, published 64 a frame": ("--batch", 64),
 }
-_KEEP = ("--retain-bytes", 2 * KEPT, "--retain-age", 600)
+_KEEP = ("--retain-bytes", 2 * KEPT, "--retain-seconds", 600)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,13 @@ def seal(
             sections.append(Section(first, first + len(part), stamp, time_us, at, data))
             first += len(part)
         return sections
+    encoded = [Encoded.of(piece) for piece in pieces]
+    count = sum(map(len, encoded))
+    if size + _MESSAGE_BYTES * count <= SECTION_BYTES and count <= SECTION_MESSAGES:
+        data = encode_section_of(topic, first, stamp, time_us, count, [piece.view for piece in encoded], format)
+        return [Section(first, first + count, stamp, time_us, at, data)]
     sections = []
-    for count, views in _split_encoded([Encoded.of(piece) for piece in pieces]):
+    for count, views in _split_encoded(encoded):
         data = encode_section_of(topic, first, stamp, time_us, count, views, format)
         sections.append(Section(first, first + count, stamp, time_us, at, data))
         first += count

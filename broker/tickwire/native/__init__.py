@@ -37,6 +37,15 @@ def load() -> ctypes.PyDLL | None:
         ctypes.c_int32,
         _pointer,
     ]
+    library.tickwire_plain_payloads.argtypes = [
+        ctypes.py_object,
+        ctypes.c_char_p,
+        *[_u64] * 3,
+        _pointer,
+        _u64,
+        _pointer,
+    ]
+    library.tickwire_plain_payloads.restype = ctypes.py_object
     for function in (
         library.tickwire_send,
         library.tickwire_send_to_all,

@@ -15,6 +15,9 @@ typedef struct PyObject PyObject;
 extern PyObject *PyBytes_FromStringAndSize(const char *, ssize_t);
 extern char *PyBytes_AsString(PyObject *);
 extern int PyList_Append(PyObject *, PyObject *);
+extern PyObject *PyList_GetItem(PyObject *, ssize_t); /* not a new reference */
+extern ssize_t PyList_Size(PyObject *);
+extern ssize_t PyBytes_Size(PyObject *);
 extern void Py_DecRef(PyObject *);
 
 enum { PIECES = 64, NOT_TRIED = -1 }; /* pieces of one write: more than any peer is due in most flushes */
@@ -228,4 +231,69 @@ int64_t tickwire_payload_ends(const uint8_t *data, uint64_t size, uint64_t at, u
         ends[number] = (uint32_t)at;
     }
     return bytes;
+}
+
+/* How many elements the array has that begins in `data` at `*at`, which is then where they do; 0 where none begins. */
+static uint64_t array_at(const uint8_t *data, uint64_t size, uint64_t *at) {
+    uint64_t there = size - *at, bytes, count = 0;
+    const uint8_t *header = data + *at;
+    if (there < 1)
+        return 0;
+    if (header[0] >> 4 == 0x9) {
+        *at += 1;
+        return header[0] & 0xF;
+    }
+    bytes = header[0] == 0xDC ? 2 : header[0] == 0xDD ? 4 : 0;
+    if (there < 1 + bytes)
+        return 0;
+    for (uint64_t byte = 1; byte <= bytes; byte++)
+        count = count << 8 | header[byte];
+    *at += 1 + bytes;
+    return count;
+}
+
+typedef struct {
+    uint64_t behind, count, size; /* the first frame that is none, payloads, their bytes without headers */
+} plain;
+
+/* The payloads of frames, from `found->behind` on, that begin with `head` and have behind it an array of payloads to
+   their end, as they stand there, in one object. `ends` says where each payload ends in it, and has `room` for so many;
+   they are those that `tickwire_payload_ends` takes. A frame with more than `longest` bytes or `most` payloads is none. */
+PyObject *tickwire_plain_payloads(PyObject *frames, const char *head, uint64_t head_size, uint64_t longest, uint64_t most,
+                                  uint32_t *ends, uint64_t room, plain *found) {
+    uint64_t first = found->behind, number = first, frames_size = PyList_Size(frames), total = 0;
+    found->count = found->size = 0;
+    for (; number < frames_size; number++) {
+        PyObject *frame = PyList_GetItem(frames, number);
+        const char *data = PyBytes_AsString(frame);
+        uint64_t size = PyBytes_Size(frame), at = head_size;
+        if (size > longest || size < head_size || memcmp(data, head, head_size))
+            break;
+        uint64_t count = array_at((const uint8_t *)data, size, &at);
+        if (count < 1 || count > most || count > room - found->count || total + size > UINT32_MAX)
+            break;
+        uint32_t *mine = ends + found->count;
+        int64_t bytes = tickwire_payload_ends((const uint8_t *)data, size, at, count, mine);
+        if (bytes < 0 || mine[count - 1] != size)
+            break;
+        for (uint64_t each = 0; each < count; each++)
+            mine[each] = (uint32_t)(mine[each] - at + total);
+        total += size - at;
+        found->count += count;
+        found->size += bytes;
+    }
+    found->behind = number;
+    PyObject *joined = PyBytes_FromStringAndSize(NULL, total);
+    if (joined == NULL)
+        return NULL;
+    char *to = PyBytes_AsString(joined);
+    for (uint64_t taken = first; taken < number; taken++) {
+        PyObject *frame = PyList_GetItem(frames, taken);
+        const char *data = PyBytes_AsString(frame);
+        uint64_t size = PyBytes_Size(frame), at = head_size;
+        array_at((const uint8_t *)data, size, &at);
+        memcpy(to, data + at, size - at);
+        to += size - at;
+    }
+    return joined;
 }

@@ -22,8 +22,9 @@ static int epoll_fd = -1;
 
 void watch_with(int epoll) { epoll_fd = epoll; }
 
+/* Edges, not levels: of a socket that was read to its end the system is not asked again whether there is more. */
 void watch(connection *c) {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = c};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c};
     c->reading = c->waits_to_write = true; /* until it is connected */
     if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0) fail("epoll: %s", strerror(errno));
 }
@@ -32,7 +33,7 @@ void watch(connection *c) {
 
 static void update_events(connection *c) {
     struct epoll_event event = {.data.ptr = c};
-    event.events = (c->reading ? EPOLLIN : 0u) | (c->waits_to_write ? EPOLLOUT : 0u);
+    event.events = EPOLLET | (c->reading ? EPOLLIN : 0u) | (c->waits_to_write ? EPOLLOUT : 0u);
     epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &event);
 }
 
@@ -129,7 +130,9 @@ static void keep_tail(connection *c, const uint8_t *data, size_t size) {
 }
 
 static size_t read_into(connection *c, struct iovec *parts, int count) {
-    ssize_t size = readv(c->fd, parts, count);
+    size_t room = parts[0].iov_len + (count > 1 ? parts[1].iov_len : 0);
+    ssize_t size = count > 1 ? readv(c->fd, parts, count) : recv(c->fd, parts->iov_base, parts->iov_len, 0);
+    c->drained = size < (ssize_t)room;
     if (size == 0) fail("the server dropped the connection of %s without a goodbye", who(c));
     if (size < 0 && errno != EAGAIN && errno != EINTR) fail("lost the connection of %s: %s", who(c), strerror(errno));
     if (size < 0) return 0;
@@ -154,7 +157,7 @@ static void receive_rest(connection *c, size_t missing) {
     keep_tail(c, SHARED + done, size - done);
 }
 
-void receive(connection *c) {
+static void receive_once(connection *c) {
     size_t unit = c->tail_size ? unit_size(c->tail, c->tail_size) : 0;
     if (unit) {
         receive_rest(c, unit - c->tail_size);
@@ -166,4 +169,10 @@ void receive(connection *c) {
     size_t size = c->tail_size + read_into(c, &part, 1);
     size_t done = on_bytes(c, start, size);
     keep_tail(c, start + done, size - done);
+}
+
+/* All that has come. */
+void receive(connection *c) {
+    do receive_once(c);
+    while (!c->drained && c->reading);
 }

@@ -29,7 +29,7 @@ typedef struct {
     int topics, each, payload, batch, in_flight;
     double rate; /* messages a second of all publishers; 0 is a closed loop */
     window window;
-    bool acks, deflate, evenly;
+    bool acks, deflate, evenly, poll;
     const char *filling; /* a file: what the payloads are filled with, in place of zeros */
     double duration, warmup; /* seconds */
     uint64_t total_bytes, expect;
@@ -55,6 +55,7 @@ typedef struct {
     bool reading;        /* is in the epoll set for reading */
     bool waits_to_write; /* is in it for writing */
     bool marked;
+    bool drained; /* the last read had all that there was */
     int awaited; /* answers to what it said first, before it is open */
 
     uint8_t *tail; /* a message of which only the beginning has come */
@@ -167,6 +168,8 @@ typedef struct {
     uint64_t published;   /* messages, since the beginning */
     uint64_t returned;    /* of those, how many are no longer in flight */
     uint64_t owed, had;   /* with --each: deliveries of what was published, and those that came */
+    bool polls;           /* instead of sleeping */
+    uint64_t idle_ns;     /* how long it polled and nothing came */
     uint64_t read_ns;     /* when the bytes being looked at were read */
     measurement *current; /* where deliveries are counted now */
 } state;

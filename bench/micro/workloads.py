@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import random
 import shutil
-import socket
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tickwire.core.engine import Engine
+from micro.house import NOW, TIME_US, House, readers
 from tickwire.core.identity import checksum_of
 from tickwire.core.index import Index
-from tickwire.core.limits import Limits
 from tickwire.core.policy import Policy
-from tickwire.core.session import Session
 from tickwire.core.store import Batch, Identity
 from tickwire.core.topic import Topic
 from tickwire.fanout.frame import Deflater
 from tickwire.fanout.log import TopicLog
-from tickwire.fanout.peer import Peer
 from tickwire.fanout.section import Section
 from tickwire.store.disk import DiskStore
-from tickwire.store.memory import MemoryStore
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode, encode_section
-from tickwire.wire.messages import Ack, Delivery, Hello, Publish, Run, Subscribe, Subscribed, Welcome
+from tickwire.wire.messages import Ack, Delivery, Publish, Run, Subscribe, Subscribed, Welcome
 from tickwire_client.messages import Gap
 from tickwire_client.runs import Runs
 from tickwire_client.session import Session as ClientSession
@@ -35,7 +30,6 @@ Step = Callable[[], object]
 Workload = Callable[[], Step]
 
 TOPIC = "prices.nasdaq.AAPL"
-NOW, TIME_US = 1_000.0, 1_700_000_000_000_000
 
 
 def tick(number: int, size: int = 64) -> bytes:
@@ -161,54 +155,6 @@ def match_among_a_thousand() -> Step:
 # the engine: from a frame to what is written, with peers that have no socket.
 
 
-class House:
-    """An engine in memory with a publisher, and readers of one topic or of many.
-
-    With `sockets` what they are due may go straight into one: it is one for all, which takes everything and keeps none.
-    """
-
-    def __init__(self, deflater: Deflater | None = None, sockets: bool = False) -> None:
-        self.written = 0
-        self._drain = _drain() if sockets and hasattr(Peer, "open_socket") else None
-        for end in self._drain or ():
-            weakref.finalize(self, end.close)
-        self.engine = Engine(Limits(), MemoryStore(), deflater)
-        self._ids = 0
-
-    def session(self, inflates: bool = False) -> Session:
-        self._ids += 1
-        peer = Peer(self._ids, self._write, lambda: 0, inflates)
-        if self._drain is not None:
-            peer.open_socket(self._drain[0].fileno())
-        session = Session(self.engine, peer)
-        session.receive(encode(Hello(publisher=f"p{self._ids}", incarnation=1)), NOW)
-        self.flush()
-        return session
-
-    def flush(self) -> None:
-        self.engine.flush(NOW, TIME_US)
-
-    def _write(self, data: bytes | memoryview) -> None:
-        self.written += len(data)
-
-
-def _drain() -> tuple[socket.socket, socket.socket]:
-    """A socket that takes whatever is sent, and where that goes and is dropped. Nothing is read there."""
-    here, there = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
-    there.bind(("127.0.0.1", 0))
-    here.connect(there.getsockname())
-    return here, there
-
-
-def readers(house: House, count: int, patterns: list[str], inflates: bool = False) -> None:
-    chosen = random.Random(7)
-    for _ in range(count):
-        session = house.session(inflates)
-        for id, pattern in enumerate(chosen.sample(patterns, min(len(patterns), 20))):
-            session.receive(encode(Subscribe(id, pattern)), NOW)
-    house.flush()
-
-
 def flush_to_a_hundred() -> Step:
     """Sixteen frames of a message each, acknowledged, and a flush to a hundred readers."""
     house = House(sockets=True)
@@ -219,6 +165,20 @@ def flush_to_a_hundred() -> Step:
     def step() -> None:
         for frame in frames:
             writer.receive(frame, NOW)
+        house.flush()
+
+    return step
+
+
+def flush_plain_frames() -> Step:
+    """Sixteen frames of 64 messages that nobody waits for, to one reader."""
+    house = House(sockets=True)
+    writer = house.session()
+    readers(house, 1, [TOPIC])
+    frames = [encode(Publish(None, [Run(TOPIC, ticks(64))])) for _ in range(16)]
+
+    def step() -> None:
+        writer.receive_all(list(frames), NOW, 64)
         house.flush()
 
     return step
@@ -387,6 +347,7 @@ SUITES: dict[str, dict[str, Workload]] = {
     "index": {"match among a thousand": match_among_a_thousand},
     "audiences": {
         "16 publishes to 100 readers": flush_to_a_hundred,
+        "16 plain frames of 64 to 1 reader": flush_plain_frames,
         "50 of 200 topics to 100 readers": flush_many_topics,
         "a reader comes and goes": come_and_go,
     },

@@ -14,16 +14,16 @@ from peers.running import Advance, Effort
 from peers.starting import NATS, REDIS, TICKWIRE, Contender, all_started, awake
 from tickwire_bench.figures.sheet import Goal, Sheet, promised
 from tickwire_bench.figures.unit import SHARE, THOUSANDS, TIMES
-from tickwire_bench.processes import SERVER_CORE, RunFailed, Server, finished, first_line, started_client
+from tickwire_bench.processes import RunFailed, Server, finished, first_line, started_client, unpin
 
 KEY = "sdk"
 TITLE = "From client to client in Python: 64-byte messages, each encoded, published, received and decoded"
 IN_FLIGHT = 8_192  # messages
 GATE, GOAL = 5.0, 10.0  # times the messages a second of the best of the others, at least
 NOTE = """\
-Three processes: the publisher shares the broker's core, the reader has the other. All of them on uvloop and with
-msgpack. What is in flight is told by the reader through the broker. Tickwire: `publish_nowait` and `batches()`;
-nats-py: `publish` and a callback; redis-py with hiredis: `publish`, alone or 512 in a pipeline, and `listen()`."""
+Three processes on two cores, placed by the system, without compression. All of them on uvloop and with msgpack. What
+is in flight is told by the reader through the broker. Tickwire: `publish_nowait` and `batches()`; nats-py: `publish`
+and a callback; redis-py with hiredis: `publish`, alone or 512 in a pipeline, and `listen()`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +102,12 @@ def measure(peers: Sequence[Contender], effort: Effort, directory: Path, advance
 
 @contextmanager
 def _running(pair: Pair, server: Server, seconds: float) -> Iterator[subprocess.Popen[str]]:
+    unpin(server)
     module, *asked = pair.reader(server, seconds)
-    with started_client(str(module), *asked) as reader:
+    with started_client(str(module), *asked, core=None) as reader:
         first_line(reader, f"the reader of {pair.name}")
         module, *asked = pair.publisher(server)
-        with started_client(str(module), *asked, core=SERVER_CORE):
+        with started_client(str(module), *asked, core=None):
             yield reader
 
 

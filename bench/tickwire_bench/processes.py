@@ -110,8 +110,8 @@ def started_load(
 
 
 @contextmanager
-def started_client(module: str, *arguments: object, core: int = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
-    """A client in Python while it runs: it prints "ready", then one line of JSON."""
+def started_client(module: str, *arguments: object, core: int | None = LOAD_CORE) -> Iterator[subprocess.Popen[str]]:
+    """A client in Python while it runs: it prints "ready", then one line of JSON. Without a core it may use all."""
     with _started(core, [sys.executable, "-m", module, *map(str, arguments)]) as process:
         yield process
 
@@ -180,7 +180,7 @@ def _said_ready(process: subprocess.Popen[bytes], log: int, name: str, ready: st
 
 
 @contextmanager
-def _started(core: int, command: list[str]) -> Iterator[subprocess.Popen[str]]:
+def _started(core: int | None, command: list[str]) -> Iterator[subprocess.Popen[str]]:
     with on_core(core):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -193,13 +193,19 @@ def _started(core: int, command: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
+def on_core(core: int | None) -> Iterator[None]:
     """What is started within inherits the core, so that its first instruction runs there already."""
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, _CORES if core is None else {core})
     try:
         yield
     finally:
         os.sched_setaffinity(0, _CORES)
+
+
+def unpin(server: Server) -> None:
+    """Let all its threads use all cores."""
+    for thread in Path(f"/proc/{server.pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), _CORES)
 
 
 def stop(process: subprocess.Popen[Any]) -> None:

@@ -96,7 +96,10 @@ def test_a_sheet_is_a_table_with_bars_at_the_terminal_and_markdown_on_a_page(tmp
     show(console, sheet)
 
     shown = console.export_text()
-    assert [line.split() for line in shown.splitlines() if "█" in line] == [["a", "4", "█" * 18], ["b", "[x]", "2", "█" * 9]]
+    assert [line.split() for line in shown.splitlines() if "█" in line] == [
+        ["a", "4", "█" * 18],
+        ["b", "[x]", "2", "█" * 9],
+    ]
     assert markdown(sheet) == "## a title\n\n|  | rate |\n|---|--:|\n| a | 4 |\n| b [x] | 2 |\n\n\nWhy.\n"
     for plot in (None, Plot("readers", "us", {"one": [(1, 5.0), (10, 2.0)]})):
         sheet.plot = plot

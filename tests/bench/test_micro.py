@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from micro import compare
-from micro.workloads import SUITES, House, Workload, readers, tick
+from micro.house import House, readers
+from micro.workloads import SUITES, Workload, tick
 
 ROOT = Path(__file__).parents[2]
 ALL = [pytest.param(make, id=f"{suite}: {name}") for suite, made in SUITES.items() for name, make in made.items()]

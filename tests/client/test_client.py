@@ -125,6 +125,37 @@ async def test_a_flush_is_the_end_of_what_was_sent_before_it(url: str) -> None:
     assert [message.data for message in received[:-1]] == list(range(20_000))
 
 
+async def test_what_cannot_be_sent_leaves_what_is_sent_in_the_same_turn_as_it_was(url: str) -> None:
+    async with connect(url) as client, client.subscribe("t.*") as subscription:
+        for at in range(3):
+            client.publish_nowait("t.a", at)
+            with pytest.raises(TypeError, match="make it one of them"):
+                client.publish_nowait("t.a", {"at": at, "object": object()})
+            with pytest.raises(TypeError, match="a topic is a str"):
+                client.publish_nowait(["t.a"], at)  # type: ignore[arg-type]
+            client.publish_nowait("t.a", payload=bytes([at]))
+            client.publish_nowait("t.b", "other")
+        waited = client.publish("t.a", "acknowledged")
+        client.publish_nowait("t.a", "last")
+        assert (await waited).offset in (6, 7)
+        await client.flush()
+
+        received = [await anext(subscription) for _ in range(11)]
+    data = [message.data for message in received if message.topic == "t.a"]
+    assert data[:6] == [0, b"\0", 1, b"\1", 2, b"\2"]
+    assert sorted(data[6:]) == ["acknowledged", "last"]
+
+
+async def test_a_client_that_is_closed_in_the_turn_takes_nothing_more(url: str) -> None:
+    async with connect(url) as client:
+        client.publish_nowait("t", 1)
+        client.publish_nowait("t", 2)
+        closing = asyncio.create_task(client.close())
+        await closing
+        with pytest.raises(ConnectionLost, match="closed"):
+            client.publish_nowait("t", 3)
+
+
 async def test_publish_nowait_has_a_bound(url: str) -> None:
     async with connect(url) as client:
         for _ in range((8 << 20) // 50_100):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from house.cpu import cpu_seconds
 from tickwire.fanout.section import seal
 from tickwire.wire.limits import BYTES, MSGPACK
-from tickwire_client import WireError
+from tickwire_client import Messages, WireError
 from tickwire_client.messages import Section
 from tickwire_client.payloads import MAX_CONTAINERS, MAX_ODD_KEYS, TOGETHER_BYTES, pack, unpack, unpack_together
 
@@ -138,3 +138,38 @@ def test_the_sections_that_a_broker_makes_of_much_are_each_decoded_in_one_call()
         together = unpack_together(payloads)
         assert together is not None
         assert len(together) == len(payloads)
+
+
+# Messages that came together.
+
+
+def section(*payloads: bytes, first: int = 0) -> Section:
+    return Section("a", 1, first, 0, list(payloads), MSGPACK)
+
+
+def test_messages_are_a_sequence_that_makes_each_when_it_is_looked_at() -> None:
+    messages = Messages([section(pack("one"), pack("two")), section(pack({"n": 3}), first=7)])
+
+    assert len(messages) == 3
+    assert [(message.offset, message.data) for message in messages] == [(0, "one"), (1, "two"), (7, {"n": 3})]
+    assert messages.data == ["one", "two", {"n": 3}]
+    assert (messages[-1].offset, [message.data for message in messages[:2]]) == (7, ["one", "two"])
+    assert [message.offset for message in reversed(messages)] == [7, 1, 0]
+    assert repr(messages) == "<3 messages: Section('a', 0..1), Section('a', 7..7)>"
+
+
+def test_one_payload_that_is_no_data_is_an_error_of_all_and_the_others_are_still_there() -> None:
+    messages = Messages([section(pack(1), b"\xc1", pack(3))])
+
+    with pytest.raises(WireError):
+        messages.data  # noqa: B018 - decoded when it is asked for
+
+    assert (messages[0].data, messages[2].data) == (1, 3)
+
+
+def test_what_is_done_with_the_data_of_all_is_nobody_elses_concern() -> None:
+    messages = Messages([section(pack(1), pack(2))])
+
+    messages.data.clear()
+
+    assert messages.data == [1, 2]

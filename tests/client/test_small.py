@@ -73,6 +73,7 @@ def test_the_public_surface_is_this_list() -> None:
         "Group",
         "History",
         "Message",
+        "Messages",
         "OutcomeUnknown",
         "Position",
         "Receipt",

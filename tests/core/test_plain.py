@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from house.link import House, Link
 from tickwire.core.errors import Goodbye
 from tickwire.core.limits import Limits
+from tickwire.native import native
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Delivery, Hello, Publish, Run, Subscribe, Subscribed
-from tickwire.wire.plain import head_of
+from tickwire.wire.plain import head_of, payloads_behind, payloads_in_python
 
 LIMITS = Limits(payload_bytes=700, frame_bytes=1_500, frame_messages=4, topics=3, pending_peer_bytes=2_000)
 
@@ -207,3 +208,28 @@ def test_a_head_ends_where_the_payloads_begin() -> None:
     assert head_of(single(b"a" * 40, b"abc")) == single(b"a" * 40, b"abc")[:47]
     assert head_of(encode(Publish(1, [Run("a", [b"abc"])]))) is None
     assert head_of(b"") is None
+
+
+@given(st.lists(frames, min_size=1, max_size=12), st.integers(0, 11), st.integers(1, 1_500), st.integers(1, 5))
+@example([single(b"a", b"")] * 3, 0, 1_500, 5)
+@example([single(b"a", b"1"), single(b"a", b"2", b"\xdd\x00\x00\x00\x01"), single(b"a", b"3")], 1, 1_500, 1)
+@example([single(b"a", b"1"), single(b"a", b"2")[:-1], single(b"a", b"3")], 0, 1_500, 5)
+@example([single(b"a", b"1"), single(b"a", b"2", b"\xdd\xff\xff\xff\xff"), single(b"a", b"3")], 0, 1_500, 5)
+@example([single(b"a", b"1", b"\xdc")[:-3]] * 2, 0, 1_500, 5)
+def test_the_library_takes_what_its_reference_takes_and_leaves_longer_headers_to_be_decoded(
+    frames: list[bytes], start: int, longest: int, most: int
+) -> None:
+    if native is None:
+        pytest.skip("without a compiler there is no library")
+    start = min(start, len(frames))
+    head = single(b"a", b"")[:7]
+    wanted, _, last = payloads_in_python(head, frames, start, longest, most)
+
+    payloads, size, behind = payloads_behind(head, frames, start, longest, most)
+
+    taken = list(payloads)
+    assert taken == wanted[: len(taken)]
+    assert size == sum(map(len, taken))
+    assert start <= behind <= last
+    if behind < last:  # of what the reference took, it has left one that a publisher would not write so
+        assert msgpack.packb(msgpack.unpackb(frames[behind])) != frames[behind]

@@ -12,7 +12,7 @@ import msgpack
 
 TOPIC, CREDIT_TOPIC = "bench.0", "credit.bench"
 CREDIT = 1_024  # messages between two words of the reader to the publisher
-CHUNK = 512  # messages between two turns of the loop
+CHUNK = 1_024  # messages between two turns of the loop
 WARMUP_S = 0.5
 PADDING = b"x" * 41  # makes a message 64 bytes long
 

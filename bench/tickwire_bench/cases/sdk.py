@@ -18,6 +18,7 @@ from tickwire_bench.processes import (
     readers_wait,
     started_client,
     started_load,
+    unpin,
 )
 
 READER, PUBLISHER = "tickwire_bench.clients.reader", "tickwire_bench.clients.publisher"
@@ -46,10 +47,11 @@ def publishes(effort: Effort) -> Figures:
 
 
 def through(effort: Effort) -> Figures:
-    """From publish_nowait in one process to the decoded message in another; the publisher shares the broker's core."""
-    with broker() as server, started_client(READER, server.url, effort.seconds) as reader:
+    """From publish_nowait in one process to the decoded message in another; the system places all three."""
+    with broker() as server, started_client(READER, server.url, effort.seconds, core=None) as reader:
+        unpin(server)
         first_line(reader, "the SDK's reader")
-        with started_client(PUBLISHER, server.url, 0, IN_FLIGHT, core=SERVER_CORE):
+        with started_client(PUBLISHER, server.url, 0, IN_FLIGHT, core=None):
             return finished(reader, "the SDK's reader")
 
 

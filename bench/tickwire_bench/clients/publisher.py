@@ -12,13 +12,13 @@ import uvloop
 from tickwire_bench.clients.reader import CREDIT_TOPIC, TOPIC
 from tickwire_client import BufferFull, Client, connect
 
-CHUNK = 512  # messages between two turns of the loop, as from a feed that is read in pieces
+CHUNK = 1_024  # messages between two turns of the loop, as from a feed that is read in pieces
 PADDING = b"x" * 41  # makes a message 64 bytes long
 
 
 async def publish(url: str, count: int) -> None:
     """So many messages, until all have acted; then the figures."""
-    async with connect(url) as client:
+    async with connect(url, compress=False) as client:
         await client.flush()
         start, cpu = time.monotonic(), time.process_time()
         for first in range(0, count, CHUNK):
@@ -43,7 +43,7 @@ async def keep_in_flight(url: str, in_flight: int) -> None:
                 heard.set()
 
     subscribed = asyncio.Event()
-    async with connect(url) as client, asyncio.TaskGroup() as tasks:
+    async with connect(url, compress=False) as client, asyncio.TaskGroup() as tasks:
         tasks.create_task(listen(client))
         await subscribed.wait()
         sent = 0

@@ -50,6 +50,7 @@ from .publishing import Publishing
 from .trails import Trail
 
 _EARLIEST = ("earliest",)
+_TOGETHER_BYTES = 1_024  # of a frame, from which it is worth a look whether its payloads can be left as they stand
 _NO_CONSUMERS: frozenset[int] = frozenset()  # shared: one of its own is 216 bytes a connection
 # While a commit is under way nothing is sealed, for several turns of the loop. A publisher with eight batches of 100 KB
 # in flight that was held to one turn's share had three of them in a commit.
@@ -76,7 +77,7 @@ class Session:
         Returns how many were acted on, and how many decoded.
         """
         at, decoded, count = 0, 0, len(frames)
-        if count == 1:  # nothing to be taken together
+        if count == 1 and len(frames[0]) < _TOGETHER_BYTES:  # nothing to be taken together
             self.receive(frames[0], now)
             return 1, 1
         while at < count and decoded < most:

@@ -20,7 +20,7 @@ from .client import Client, connect
 from .consumer import Consumer
 from .errors import BufferFull, ConnectionLost, OutcomeUnknown, Refused, TickwireError, WireError
 from .history import History
-from .messages import Gap, Group, Message, Position, Receipt
+from .messages import Gap, Group, Message, Messages, Position, Receipt
 from .subscription import Subscription
 from .work import Delivered
 
@@ -35,6 +35,7 @@ __all__ = [
     "Group",
     "History",
     "Message",
+    "Messages",
     "OutcomeUnknown",
     "Position",
     "Receipt",

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 from tickwire import __version__
+from tickwire.wire.limits import MSGPACK
 
 from .addresses import Addresses
 from .batch import MISSING, Batch, encoded
@@ -20,9 +21,10 @@ from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
 from .messages import Receipt
 from .opening import Opening
+from .payloads import new_packer, pack
 from .publishes import Entry, Whole
 from .reading import Reading, settle
-from .runs import Runs
+from .runs import MESSAGE_BYTES, Runs
 from .session import Session
 
 log = logging.getLogger("tickwire_client")
@@ -89,7 +91,8 @@ class Client(Reading):
         timeout: float,
         on_refused: Callable[[Refused], None] | None,
     ) -> None:
-        self._session, self._connection = session, connection
+        self._session, self._connection, self._outbox = session, connection, session.outbox
+        self._packer = new_packer()
         self._deadlines = Deadlines(timeout, session.outbox.abandon)
         self._timeout = timeout
         self._on_refused = on_refused
@@ -131,14 +134,32 @@ class Client(Reading):
         It leaves with the next frame, or after the next reconnection. Raises Refused where it would be refused for
         certain, and BufferFull while 8 MiB wait to be sent: `await client.flush()` from time to time.
         """
-        session = self._session
-        body, format = encoded(data, payload)
-        if session.outbox.bytes + len(body) > BUFFERED_BYTES:
+        # The way of most, written out: a run of the topic waits to be sent in this turn. Each call that is less is 5 %
+        # for the benchmarks `sdk` and `sdk: post 64`.
+        outbox, connection = self._outbox, self._connection
+        if payload is None and data is not MISSING:
+            try:
+                body: bytes = self._packer.pack(data)
+            except BaseException:
+                self._packer.reset()
+                body = pack(data)
+            format = MSGPACK
+        else:
+            body, format = encoded(data, payload)
+        size = len(body)
+        held = outbox.bytes + size
+        if held > BUFFERED_BYTES:
             raise BufferFull(BUFFERED_BYTES)
-        if self._connection.over:
+        if connection.soon and type(topic) is str:
+            run = outbox.latest.get(topic)
+            if run is not None and size <= run.largest and run.format == format:
+                run.payloads.append(body)
+                outbox.bytes = held + MESSAGE_BYTES
+                return
+        if connection.over:
             self._check_open()
-        session.post(topic, body, format)
-        self._connection.send_soon()
+        self._session.post(topic, body, format)
+        connection.send_soon()
 
     def batch(self) -> Batch:
         """Messages that are published together on leaving `async with client.batch() as batch`.

@@ -49,7 +49,7 @@ class Connection:
         self._backoff = Backoff()
         self._loop = asyncio.get_running_loop()
         self._wanted = asyncio.Event()
-        self._soon = False  # `_send_at_once` is about to be called
+        self.soon = False  # `_send_at_once` is about to be called
         self._sending = False  # the task is at it
         self._fault: Exception | None = None  # of what is done at once: the task that receives ends with it
         self.brake = Brake()
@@ -86,8 +86,8 @@ class Connection:
 
     def send_soon(self) -> None:
         """There is something to send; it leaves in the next turn of the loop, with all that is added until then."""
-        if not self._soon:
-            self._soon = True
+        if not self.soon:
+            self.soon = True
             self._loop.call_soon(self._send_at_once)
 
     async def close(self, text: str) -> None:
@@ -276,7 +276,7 @@ class Connection:
 
     def _send_at_once(self) -> None:
         """Send from here what the transport takes at once; the task sends what it does not, and what is much."""
-        self._soon = False
+        self.soon = False
         link = self._link
         if link is None or self._sending or self._wanted.is_set() or not link.writable:
             self._wanted.set()

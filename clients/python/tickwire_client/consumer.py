@@ -65,7 +65,7 @@ class Consumer(Subscription[Delivered]):
     async def next_batch(self) -> list[Delivered]:
         """The next list of `batches()`. Raises StopAsyncIteration where there will be none."""
         while True:
-            batch = self._work.took_all(await super().next_batch())
+            batch = self._work.took_all(list(await super().next_batch()))
             if batch:
                 self._in_hand = batch
                 return batch
@@ -74,7 +74,7 @@ class Consumer(Subscription[Delivered]):
         """These are done: `message.ack()` for many at a time."""
         self._work.ack(list(messages))
 
-    async def _next_batch(self) -> list[Delivered]:
+    async def _next_batch(self) -> Sequence[Delivered]:
         self._work.asked(time.monotonic(), min(_PATIENCE, self._ack_timeout / 8))
         batch = await super()._next_batch()
         self._work.pace.gave(len(batch), time.monotonic())

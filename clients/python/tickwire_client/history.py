@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from .messages import Gap, Message
@@ -42,8 +42,8 @@ class History(Generic[T]):
     def __aiter__(self) -> AsyncIterator[T]:
         return self._messages()
 
-    async def batches(self) -> AsyncGenerator[list[T], None]:
-        """Lists of messages, never empty, as many at a time as there are: the fast way."""
+    async def batches(self) -> AsyncGenerator[Sequence[T], None]:
+        """`Messages`, never empty, as many at a time as there are: the fast way."""
         left = self._limit
         if left == 0:
             return
@@ -75,7 +75,7 @@ class History(Generic[T]):
         return self._subscription
 
 
-def first(batch: list[T], count: int) -> tuple[list[T], int]:
+def first(batch: Sequence[T], count: int) -> tuple[Sequence[T], int]:
     """The items up to so many messages, gaps not counted; and how many are left."""
     for at, item in enumerate(batch, 1):
         count -= not isinstance(item, Gap)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from typing import Any
+from itertools import chain, repeat
+from typing import Any, overload
 
 from tickwire.wire.codes import FREED
 from tickwire.wire.limits import BYTES
@@ -120,8 +120,16 @@ class Section:
 
     def messages(self) -> Sequence[Message]:
         """Its messages; nothing is decoded yet."""
+        return list(self.each())
+
+    def each(self) -> Iterator[Message]:
+        """The same one by one."""
         # 15 % faster than a comprehension, and this is most of what a message costs before it is decoded.
-        return list(map(Message, repeat(self), range(len(self.payloads))))
+        return map(Message, repeat(self), range(len(self.payloads)))
+
+    def data(self) -> list[Any]:
+        """The data of all. Raises WireError where one is not what it should be."""
+        return self.values() or list(map(self.value, range(len(self.payloads))))
 
     def value(self, index: int) -> Any:
         """The data of one message. All are decoded when the first is wanted: together they cost a fraction."""
@@ -133,6 +141,42 @@ class Section:
         if self._values is None:
             self._values = list(self.payloads) if self.format == BYTES else unpack_together(self.payloads) or []
         return self._values
+
+
+class Messages(Sequence["Message"]):
+    """Messages that came together. One is made when it is looked at; `data` is that of all, which is the fastest way.
+
+    Made at once they would live long enough for full collections of Python's garbage collector, which cost a reader of
+    maps a fifth of its time.
+    """
+
+    __slots__ = ("_sections",)
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self._sections = sections
+
+    @property
+    def data(self) -> list[Any]:
+        """What was published, in order: of each message what its `data` is. Raises WireError as that does."""
+        if len(self._sections) == 1:
+            return list(self._sections[0].data())
+        return list(chain.from_iterable(section.data() for section in self._sections))
+
+    def __len__(self) -> int:
+        return sum(map(len, self._sections))
+
+    def __iter__(self) -> Iterator[Message]:
+        return chain.from_iterable(map(Section.each, self._sections))
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Message]: ...
+    def __getitem__(self, index: int | slice) -> Message | list[Message]:
+        return list(self)[index]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} messages: {', '.join(map(repr, self._sections))}>"
 
 
 class Message:

@@ -9,7 +9,7 @@ from .checks import too_large_now
 from .errors import OutcomeUnknown, Refused, TickwireError
 from .limits import Limits
 from .publishes import Entry, Errand, Joined, Whole
-from .runs import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Posts
+from .runs import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Posts, Run
 
 _LOST = "the connection went before the broker acknowledged this: it may have been stored or not"
 _OTHER_EPOCH = f"{_LOST}, and the broker has begun a new epoch since"
@@ -43,6 +43,7 @@ class Outbox:
         self._identified = identified
         self._waiting: deque[Posts | Entry | Errand] = deque()
         self._posts: Posts | None = None  # the last in the line, where that is what it is
+        self.latest: dict[str, Run] = {}  # of those posts, the run that a topic's next message may join
         self._in_flight: dict[int, Errand] = {}
         self._again: deque[Errand] = deque()  # they were in flight on a connection that went
         self._id = self._sequence = 0
@@ -59,7 +60,7 @@ class Outbox:
         return len(self._in_flight)
 
     def post(self, topic: str, payload: bytes, format: int, check: Callable[[str, bytes, int], None]) -> None:
-        """Take one message nobody waits for. The benchmarks `sdk-publishes` and `sdk: post 64` stand on this.
+        """Take one message nobody waits for. `Client.publish_nowait` does most of them by itself.
 
         `check` raises where it must not be sent; of a topic's messages in one frame it sees those that are longer than
         all before.
@@ -69,13 +70,13 @@ class Outbox:
             posts = Posts()
         posts.add(topic, payload, format, check)
         if posts is not self._posts:
-            self._posts = posts
+            self._posts, self.latest = posts, posts.latest
             self._waiting.append(posts)
         self.bytes += len(payload) + MESSAGE_BYTES
 
     def put(self, publish: Entry | Errand) -> None:
         """Take a publish that asks for an acknowledgment."""
-        self._posts = None
+        self._end_posts()
         if isinstance(publish, Whole):
             publish.losses = self._losses_told
         self._waiting.append(publish)
@@ -128,8 +129,12 @@ class Outbox:
         if not posts.runs:
             self._waiting.popleft()
             if self._posts is posts:
-                self._posts = None
+                self._end_posts()
         return frame
+
+    def _end_posts(self) -> None:
+        """What is posted next is not to join what was before."""
+        self._posts, self.latest = None, {}
 
     def _sent(self, errand: Errand, now: float) -> bytes | None:
         self._sequence += 1
@@ -230,7 +235,8 @@ class Outbox:
         self._over = True
         waiting, self._waiting = self._waiting, deque()
         again, self._again = self._again, deque()
-        self._posts, self.bytes = None, 0
+        self._end_posts()
+        self.bytes = 0
         _fail(again, _LOST)
         for publish in waiting:
             if isinstance(publish, Entry):

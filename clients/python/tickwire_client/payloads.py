@@ -45,11 +45,16 @@ _SEPARATOR, _PACKED_SEPARATOR = _separator()
 _FAULTS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException)
 
 
+def new_packer() -> msgpack.Packer:
+    """What packs as `pack` does, for one thread. After an error it is to be reset, and `pack` says what is wrong."""
+    return msgpack.Packer(datetime=True, autoreset=True)
+
+
 class _Packers(threading.local):
     """A packer for each thread: the data of one may run Python code of its own, and another thread meanwhile."""
 
     def __init__(self) -> None:
-        self.packer = msgpack.Packer(datetime=True, autoreset=True)
+        self.packer = new_packer()
 
 
 _local = _Packers()

@@ -7,17 +7,18 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
+from typing import Any, Generic, TypeVar, cast, overload
 
 from .buffer import Buffer, Item
 from .connection import Connection
-from .messages import Gap, Message
+from .messages import Gap, Message, Messages, Section
 from .session import Session
 
 log = logging.getLogger("tickwire_client")
 
-# Messages in a list of `batches()`, not counting the rest of a section. In longer ones more data lives long enough for
+# Messages in one of `batches()`, not counting the rest of a section. In longer ones more data lives long enough for
 # full collections of Python's garbage collector: a reader of maps did 1.13 M/s with 256, 1.05 M/s with 1,024.
 BATCH_MESSAGES = 256
 # A reader that never waits gives the loop a turn this often, so that beats are sent and other tasks live (seconds).
@@ -27,6 +28,7 @@ GAP_WARNING = "subscription to %s: %s (said once; on_gap= or gaps=True tell of e
 
 OnGap = Callable[[Gap], Awaitable[None] | None]
 T = TypeVar("T", bound=Message | Gap)
+B = TypeVar("B", bound=Sequence[Message | Gap])
 
 
 class Subscription(Generic[T]):
@@ -95,30 +97,32 @@ class Subscription(Generic[T]):
                 return self._messages.popleft()
             self._messages.extend(await self._next_batch())
 
-    def batches(self) -> Batches[T]:
-        """Lists of messages, never empty, as many at a time as there are: the fast way.
+    @overload
+    def batches(self: Subscription[Message]) -> Batches[Messages]: ...
+    @overload
+    def batches(self) -> Batches[Sequence[T]]: ...
+    def batches(self) -> Batches[Any]:
+        """`Messages`, never empty, as many at a time as there are: the fast way.
 
-        With `gaps=True` they hold the gaps too, in their places. Otherwise a list ends where a gap is, and `on_gap` is
-        called before the next one is handed out.
+        With `gaps=True` they are lists, and hold the gaps too, in their places. Otherwise they end where a gap is, and
+        `on_gap` is called before the next are handed out.
         """
         return Batches(self)
 
-    async def next_batch(self) -> list[T]:
-        """The next list of `batches()`. Raises StopAsyncIteration where there will be none."""
+    async def next_batch(self) -> Sequence[T]:
+        """The next of `batches()`. Raises StopAsyncIteration where there will be none."""
         rest = list(self._messages)  # of a list that `async for message` had begun
         self._messages.clear()
         return rest or await self._next_batch()
 
-    async def _next_batch(self) -> list[T]:
+    async def _next_batch(self) -> Sequence[T]:
         # Cancelled while it waits, it has taken nothing: `wait_for` around it loses no message.
-        batch: list[Message | Gap] = []
-        while not batch:
+        while True:
+            batch: list[Item] = []
             await self._wait_for_items()
             while self._items:
                 item = self._items[0]
-                if not isinstance(item, Gap):
-                    batch += item.messages()
-                elif self._gaps:
+                if not isinstance(item, Gap) or self._gaps:
                     batch.append(item)
                 elif batch:
                     break  # it is told of when what stands before it was handled
@@ -126,7 +130,8 @@ class Subscription(Generic[T]):
                     await self._tell(item)
                 if self._items:
                     self._items.popleft()
-        return cast(list[T], batch)
+            if batch and (handed := _handed(batch)):
+                return cast(Sequence[T], handed)
 
     async def _wait_for_items(self) -> None:
         """Take what has come. The loop gets a turn in any case, or a reader that is never idle would hold it."""
@@ -163,14 +168,22 @@ class Subscription(Generic[T]):
             self._connection.brake.hold(self._feed)
 
 
-class Batches(Generic[T]):
-    """The lists of a subscription."""
+def _handed(batch: list[Item]) -> Sequence[Message | Gap]:
+    """What the application gets of it."""
+    sections = [item for item in batch if type(item) is Section]
+    if len(sections) == len(batch):
+        return Messages(sections)
+    return list(chain.from_iterable([item] if isinstance(item, Gap) else item.messages() for item in batch))
 
-    def __init__(self, subscription: Subscription[T]) -> None:
+
+class Batches(Generic[B]):
+    """What came together for a subscription."""
+
+    def __init__(self, subscription: Subscription[Any]) -> None:
         self._subscription = subscription
 
-    def __aiter__(self) -> Batches[T]:
+    def __aiter__(self) -> Batches[B]:
         return self
 
-    async def __anext__(self) -> list[T]:
-        return await self._subscription.next_batch()
+    async def __anext__(self) -> B:
+        return cast(B, await self._subscription.next_batch())

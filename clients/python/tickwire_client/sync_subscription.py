@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 from .errors import ConnectionLost
@@ -87,7 +87,7 @@ class Subscription(Generic[T]):
         self.close()
 
     def _fetch(self) -> None:
-        async def fetch() -> list[Message | Gap]:
+        async def fetch() -> Sequence[Message | Gap]:
             try:
                 return await self._subscription._next_batch()
             except StopAsyncIteration:
@@ -136,15 +136,14 @@ class History(Generic[T]):
         for batch in self.batches():
             yield from batch
 
-    def batches(self) -> Iterator[list[T]]:
+    def batches(self) -> Iterator[Sequence[T]]:
         """Lists of messages, never empty, as many at a time as there are: the fast way."""
         if self._limit == 0:
             return
         left, subscription = self._limit, self._opened()
         try:
-            for batch in subscription.batches():
-                if left is not None:
-                    batch, left = first(batch, left)
+            for each in subscription.batches():
+                batch, left = (each, None) if left is None else first(each, left)
                 yield batch
                 if left == 0:
                     return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -79,8 +79,8 @@ class Wanted:
     group: str | None = None
 
     @asynccontextmanager
-    async def batches(self, client: Client, pattern: str) -> AsyncIterator[AsyncIterable[list[Message]]]:
-        """Those of one pattern, a list at a time."""
+    async def batches(self, client: Client, pattern: str) -> AsyncIterator[AsyncIterable[Sequence[Message]]]:
+        """Those of one pattern, as they come."""
         since = begin(self.since, client, pattern)
         if self.until_now:
             async with client.history(pattern, since=since, on_gap=_on_gap) as history:
@@ -119,7 +119,7 @@ async def _print(wanted: Wanted, count: int | None, url: str, token: str | None)
 async def _read(client: Client, wanted: Wanted, index: int, printer: Printer) -> None:
     async with wanted.batches(client, wanted.patterns[index]) as batches:
         async for messages in batches:
-            await printer.show(index, messages)
+            await printer.show(index, list(messages))
             if printer.done:
                 return
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -23,6 +24,7 @@ class Case:
     of_floor: float | None = None  # times the CPU of a delivery that the floor takes, at most
     latency: tuple[float, float] | None = None  # p50 and p99 by the best peer's, CPU by the best peer's: at most
     floor: bool = True  # the floor has no topics
+    more: int = 0  # rounds than are asked for, where noise is large beside what is compared
     note: str = ""
 
 
@@ -75,6 +77,7 @@ CASES = [
         "50,000 deliveries a second to 1,000 readers",
         _fixed(50_000),
         latency=(1.3, 1.4),
+        more=4,
         note=_PER_WRITE,
     ),
     Case(
@@ -82,6 +85,7 @@ CASES = [
         "200,000 deliveries a second to 1,000 readers",
         _fixed(200_000),
         latency=(1.0, 1.0),
+        more=4,
         note=_PER_WRITE,
     ),
 ]
@@ -143,9 +147,7 @@ def verdict(case: Case, rounds: list[Round], ours: str, floor: str) -> Verdict |
     best = max(peers, key=lambda name: median(turn[name]["deliveries_per_s"] for turn in rounds))
     found = Verdict(best)
     if case.gate is not None:
-        ratios = [
-            turn[ours]["deliveries_per_s"] / max(turn[name]["deliveries_per_s"] for name in peers) for turn in rounds
-        ]
+        ratios = [turn[ours]["deliveries_per_s"] / turn[best]["deliveries_per_s"] for turn in rounds]
         found.promises.append(Promise("the deliveries a second of the best peer", ratios, case.gate, case.goal))
     if case.of_floor is not None and floor in rounds[0]:
         ratios = [_cpu(turn[ours]) / _cpu(turn[floor]) for turn in rounds]
@@ -155,15 +157,25 @@ def verdict(case: Case, rounds: list[Round], ours: str, floor: str) -> Verdict |
 
 def _latency(bounds: tuple[float, float], rounds: list[Round], ours: str, peers: list[str]) -> Verdict:
     waits, cpu = bounds
-    found = Verdict(min(peers, key=lambda name: median(turn[name]["latency_us"]["p99"] for turn in rounds)))
-    for name in ("p50", "p99"):
-        ratios = [
-            turn[ours]["latency_us"][name] / min(turn[peer]["latency_us"][name] for peer in peers) for turn in rounds
-        ]
-        found.promises.append(Promise(f"the {name} of the best peer", ratios, waits, most=True))
-    ratios = [_cpu(turn[ours]) / min(_cpu(turn[peer]) for peer in peers) for turn in rounds]
-    found.promises.append(Promise("the CPU of the best peer", ratios, cpu, most=True))
+    found = Verdict(_least(peers, rounds, _p99))
+    for what, figure, bound in (("p50", _p50, waits), ("p99", _p99, waits), ("CPU", _cpu, cpu)):
+        best = _least(peers, rounds, figure)
+        ratios = [figure(turn[ours]) / figure(turn[best]) for turn in rounds]
+        found.promises.append(Promise(f"the {what} of the best peer, {best}", ratios, bound, most=True))
     return found
+
+
+def _least(peers: list[str], rounds: list[Round], figure: Callable[[Figures], float]) -> str:
+    """The best of all rounds: of each round by itself, whoever the machine disturbed least would be it."""
+    return min(peers, key=lambda name: median(figure(turn[name]) for turn in rounds))
+
+
+def _p50(figures: Figures) -> float:
+    return float(figures["latency_us"]["p50"])
+
+
+def _p99(figures: Figures) -> float:
+    return float(figures["latency_us"]["p99"])
 
 
 def _cpu(figures: Figures) -> float:

@@ -30,7 +30,7 @@ def measure(
     contenders = [TICKWIRE, *peers, *([FLOOR_ITSELF] if case.floor else [])]
     with all_started(contenders, directory / case.key) as servers:
         still = list(range(len(contenders)))
-        for number in range(effort.rounds):
+        for number in range(effort.rounds + case.more):
             # Each round begins with another, so that nobody always follows the same one.
             turns: dict[int, Figures] = {}
             for at in still[number % len(still) :] + still[: number % len(still)]:
@@ -47,7 +47,7 @@ def measure(
 
 def turns_of(case: Case, peers: Sequence[Contender], effort: Effort) -> int:
     """How often `measure` calls `advance`."""
-    return effort.rounds * (1 + len(peers) + case.floor)
+    return (effort.rounds + case.more) * (1 + len(peers) + case.floor)
 
 
 def take_turn(contender: Contender, server: Server, effort: Effort, told: Sequence[object]) -> Figures:

@@ -58,7 +58,7 @@ bench: dev bench/build/load bench/build/floor-fanout
 
 bench/build/load: $(load_c) $(load_h) Makefile | compiler
 	@mkdir -p bench/build
-	gcc -O2 -std=c11 -Wall -Wextra -Werror -o $@ $(load_c) -lz
+	gcc -O2 -std=c11 -Wall -Wextra -Werror -DTLS -o $@ $(load_c) -lz -lssl -lcrypto
 
 bench-micro: dev
 	@$(python) -m pytest bench/micro -o addopts= -q --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,max,rounds $(ARGS)

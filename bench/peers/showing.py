@@ -135,8 +135,7 @@ def _promises(case: Case, rounds: list[Round]) -> Iterator[tuple[str, bool]]:
 def _told(promise: Promise) -> str:
     bound = f"promised {'at most' if promise.most else 'at least'} {TIMES.show(promise.bound)}"
     goal = "" if promise.goal is None else f", hoped for {TIMES.show(promise.goal)}"
-    met = "reached" if promise.met else "MISSED"
-    return f"{TIMES.spread(promise.reached)} {promise.text}; {bound}{goal}: {met}"
+    return f"{TIMES.spread(promise.reached)} {promise.text}; {bound}{goal}: {promise.outcome}"
 
 
 def _summary(results: Results, measured: Sequence[tuple[Case, list[Round]]]) -> str:
@@ -146,8 +145,8 @@ def _summary(results: Results, measured: Sequence[tuple[Case, list[Round]]]) -> 
             continue
         for promise in found.promises:
             bound = f"{'<=' if promise.most else '>='} {TIMES.show(promise.bound)}"
-            reached, missed = TIMES.show(median(promise.reached)), "" if promise.met else " **MISSED**"
-            lines.append(f"| {case.title}: {promise.text} | {found.best} | {reached} | {bound}{missed} |")
+            reached, other = TIMES.show(median(promise.reached)), "" if promise.met else f" **{promise.outcome}**"
+            lines.append(f"| {case.title}: {promise.text} | {found.best} | {reached} | {bound}{other} |")
     for each in _sheets(results):
         lines += [f"| {each.title} | | {goal} | |" for goal in each.goals]
     return "\n".join(lines)

@@ -20,12 +20,26 @@ class CannotBuild(Exception):
 
 def load() -> Path:
     """The load generator."""
-    return _built("load", [SOURCES / "load.c", *sorted((SOURCES / "load").rglob("*.c"))], "-lz")
+    secured = ("-DTLS", "-lssl", "-lcrypto") if _has_openssl() else ()
+    return _built("load", [SOURCES / "load.c", *sorted((SOURCES / "load").rglob("*.c"))], "-lz", *secured)
 
 
 def floor(name: str) -> Path:
     """A server in C that does the system calls of a case, and nothing else: "fanout" or "durable"."""
     return _built(f"floor-{name}", [SOURCES / "floor" / f"{name}.c", SOURCES / "floor" / "websocket.c"])
+
+
+def _has_openssl() -> bool:
+    """Whether its headers are there: without them the load generator speaks no TLS."""
+    compiler = _compiler()
+    if compiler is None:
+        return False
+    asked = subprocess.run([compiler, "-E", "-"], input=b"#include <openssl/ssl.h>\n", capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+def _compiler() -> str | None:
+    return shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
 
 
 def _built(name: str, sources: list[Path], *libraries: str) -> Path:
@@ -35,7 +49,7 @@ def _built(name: str, sources: list[Path], *libraries: str) -> Path:
     newest = max(source.stat().st_mtime for source in (*sources, *headers))
     if program.exists() and program.stat().st_mtime >= newest:
         return program
-    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+    compiler = _compiler()
     if compiler is None:
         raise CannotBuild(f"{name} is written in C, and there is no compiler: install gcc, or name another in CC")
     new = program.with_suffix(f".{os.getpid()}")  # two benches may build at once

@@ -12,7 +12,7 @@ import pytest
 
 from peers import compression, connections, sdk
 from peers.__main__ import merged
-from peers.cases import CASES, Case, Round, in_the_running, verdict
+from peers.cases import CASES, Case, Promise, Round, in_the_running, verdict
 from peers.growth import AXES
 from peers.showing import write_page
 
@@ -55,6 +55,14 @@ def test_each_of_the_waits_is_compared_with_the_peer_whose_is_the_shortest() -> 
     assert [(promise.reached, promise.met) for promise in found.promises] == [
         ([1.3] * 3, True), ([1.5] * 3, False), ([3.0] * 3, False),
     ]  # fmt: skip
+
+
+def test_what_is_apart_by_no_more_than_the_noise_is_level_where_no_worse_was_promised() -> None:
+    outcomes = [Promise("p50", [reached], 1.0, most=True).outcome for reached in (1.0, 1.14, 1.16)]
+
+    assert outcomes == ["reached", "level, within the noise", "MISSED"]
+    assert Promise("p50", [1.31], 1.3, most=True).outcome == "MISSED"
+    assert Promise("rate", [0.9], 1.0).outcome == "level, within the noise"
 
 
 def test_a_peer_that_lost_a_message_has_no_figures_and_is_nobody_to_compare_with() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 import subprocess
+import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -36,7 +37,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "load"
     sources = [SOURCES / "load.c", *(SOURCES / "load").rglob("*.c")]
     strict = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror"]
-    subprocess.run(["gcc", *strict, "-o", path, *sources, "-lz"], check=True, timeout=60)
+    subprocess.run(["gcc", *strict, "-DTLS", "-o", path, *sources, "-lz", "-lssl", "-lcrypto"], check=True, timeout=60)
     return path
 
 
@@ -113,6 +114,22 @@ async def test_a_server_that_does_not_compress_is_no_case_of_compression(load: L
     assert "did not agree to permessage-deflate" in ended.errors
 
 
+async def test_messages_come_through_tls(load: Load) -> None:
+    async with behind_tls() as port:
+        ended = await load(*at(port), "--tls", "--readers", 3, "--batch", 4, "--payload", 20_000, "--json")
+
+    assert (ended.code, ended.errors) == (0, "")
+    assert json.loads(ended.output)["deliveries"] > 100
+
+
+async def test_a_server_without_tls_is_no_case_of_tls(load: Load) -> None:
+    async with Broker(Settings()).serving(port=0) as url:
+        ended = await load(*at(port_of(url)), "--tls")
+
+    assert (ended.code, ended.output) == (1, "")
+    assert "TLS of reader 0, in the handshake" in ended.errors
+
+
 async def test_a_storm_is_over_when_the_last_is_back(load: Load) -> None:
     async with Broker(Settings(connections_per_ip=1_000)).serving(port=0) as url:
         ended = await load(*at(port_of(url)), "--storm", 200, "--json")
@@ -179,6 +196,7 @@ async def test_what_a_broker_does_wrong_ends_the_run_without_figures(
         (["--mode", "raw", "--acks"], "this server has no acknowledgments"),
         (["--mode", "redis", "--deflate"], "--deflate is for what is spoken over a WebSocket"),
         (["--mode", "nats", "--readers", 2, "--slow", 1, "--total-bytes", 9], "no other server announces gaps"),
+        (["--evenly"], "--evenly goes with --each"),
         (["--each", 3], "--each must be less than --topics"),
         (["--filling", "/nowhere"], "--filling names no file that can be read"),
     ],
@@ -206,6 +224,19 @@ def at(port: int) -> list[object]:
 
 def port_of(url: str) -> int:
     return int(url.split(":")[2].split("/")[0])
+
+
+@asynccontextmanager
+async def behind_tls() -> AsyncIterator[int]:
+    """The bench's own server with a certificate."""
+    command = (sys.executable, "-m", "tickwire_bench.tls_server")
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    try:
+        assert process.stdout is not None
+        yield port_of((await asyncio.wait_for(process.stdout.readline(), 20)).decode())
+    finally:
+        process.terminate()
+        assert await process.wait() == 0
 
 
 @asynccontextmanager

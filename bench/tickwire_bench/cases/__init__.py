@@ -26,6 +26,7 @@ _ALL: tuple[Case, ...] = (
     shapes.durable(),
     CatchUp(),
     shapes.compression(),
+    shapes.tls(),
     IdleConnections(),
     Storm(),
     Kept(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -24,7 +25,7 @@ from tickwire_bench.cases.loads import (
 )
 from tickwire_bench.figures.sheet import Goal, Plot, promised
 from tickwire_bench.figures.unit import SHARE, TIMES
-from tickwire_bench.processes import Server, broker
+from tickwire_bench.processes import Server, broker, started_server
 
 READERS, IN_FLIGHT = (1, 10, 100, 1_000, 5_000), (1, 16, 256)
 OPEN = 20_000  # deliveries a second of the open loop
@@ -161,3 +162,32 @@ def compression() -> LoadCase:
         columns=(DELIVERIES, WIRE, CPU, P99),
         goals=goals,
     )
+
+
+def tls() -> LoadCase:
+    """The same load, plain and through TLS."""
+    steps = tuple(
+        Step(f"{name}, {kind}", (*size, *secured), server)
+        for name, size in (
+            ("100 readers, 256 in flight", ("--readers", 100, "--in-flight", 256)),
+            ("the same, 64 a frame", ("--readers", 100, "--in-flight", 256, "--batch", 64)),
+            ("1,000 readers, 16 in flight", ("--readers", 1_000, "--in-flight", 16)),
+        )
+        for kind, secured, server in (("plain", (), "tickwire"), ("TLS", ("--tls",), "behind TLS"))
+    )
+    return LoadCase(
+        "tls",
+        "TLS 1.3, by Python's ssl module",
+        steps,
+        servers={"tickwire": _plain, "behind TLS": _behind_tls},
+        bars=DELIVERIES,
+        note="Each reader's bytes are enciphered for it alone: what is shared ends where TLS begins.",
+    )
+
+
+def _plain(_: Path) -> AbstractContextManager[Server]:
+    return broker()
+
+
+def _behind_tls(_: Path) -> AbstractContextManager[Server]:
+    return started_server("tickwire behind TLS", [sys.executable, "-m", "tickwire_bench.tls_server"])

@@ -64,7 +64,7 @@ def show(console: Console, sheet: Sheet) -> None:
     """The sheet at the terminal, with a bar for each row where it has them."""
     table = Table(title=sheet.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for index, column in enumerate(sheet.columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
+        table.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=not index)
     if sheet.bars:
         table.add_column("", justify="left", style="cyan", no_wrap=True)
     longest = max(sheet.bars, default=0)

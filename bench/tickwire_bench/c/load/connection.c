@@ -64,7 +64,9 @@ void append_output(connection *c, const void *data, size_t size) {
 
 void flush_output(connection *c) {
     while (c->out_start < c->out_end) {
-        ssize_t sent = send(c->fd, c->out + c->out_start, c->out_end - c->out_start, MSG_NOSIGNAL);
+        const uint8_t *rest = c->out + c->out_start;
+        size_t left = c->out_end - c->out_start;
+        ssize_t sent = c->tls ? write_secured(c, rest, left) : send(c->fd, rest, left, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR) continue;
         if (sent < 0 && errno != EAGAIN) fail("lost the connection of %s while sending: %s", who(c), strerror(errno));
         if (sent < 0) break;
@@ -77,6 +79,7 @@ void flush_output(connection *c) {
 }
 
 static void forget(connection *c) {
+    if (c->tls) forget_secured(c);
     close(c->fd);
     free(c->tail), free(c->out), free(c->inner), free(c->next), free(c->topics);
     free(c);
@@ -84,7 +87,7 @@ static void forget(connection *c) {
 
 void say_goodbye(connection *c) {
     static const uint8_t normal[] = {0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8};
-    if (asked.dialect->websocket && c->out_start == c->out_end && send(c->fd, normal, sizeof normal, MSG_NOSIGNAL) < 0)
+    if (asked.dialect->websocket && !c->tls && c->out_start == c->out_end && send(c->fd, normal, sizeof normal, MSG_NOSIGNAL) < 0)
         errno = 0; /* it is over anyway */
     forget(c);
 }
@@ -131,8 +134,10 @@ static void keep_tail(connection *c, const uint8_t *data, size_t size) {
 
 static size_t read_into(connection *c, struct iovec *parts, int count) {
     size_t room = parts[0].iov_len + (count > 1 ? parts[1].iov_len : 0);
-    ssize_t size = count > 1 ? readv(c->fd, parts, count) : recv(c->fd, parts->iov_base, parts->iov_len, 0);
-    c->drained = size < (ssize_t)room;
+    ssize_t size;
+    if (c->tls) size = read_secured(c, parts->iov_base, parts->iov_len);
+    else size = count > 1 ? readv(c->fd, parts, count) : recv(c->fd, parts->iov_base, parts->iov_len, 0);
+    c->drained = c->tls ? size < 0 : size < (ssize_t)room;
     if (size == 0) fail("the server dropped the connection of %s without a goodbye", who(c));
     if (size < 0 && errno != EAGAIN && errno != EINTR) fail("lost the connection of %s: %s", who(c), strerror(errno));
     if (size < 0) return 0;

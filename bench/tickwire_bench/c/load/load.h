@@ -29,7 +29,7 @@ typedef struct {
     int topics, each, payload, batch, in_flight;
     double rate; /* messages a second of all publishers; 0 is a closed loop */
     window window;
-    bool acks, deflate, evenly, poll;
+    bool acks, deflate, evenly, poll, tls;
     const char *filling; /* a file: what the payloads are filled with, in place of zeros */
     double duration, warmup; /* seconds */
     uint64_t total_bytes, expect;
@@ -45,7 +45,7 @@ _Noreturn void contradiction(const char *sentence);
 /* ---- connection.c: bytes in and out of a socket that never blocks ---- */
 
 typedef enum { READER, PUBLISHER, CREDITOR } role;
-typedef enum { CONNECTING, UPGRADING, GREETING, OPEN } stage;
+typedef enum { CONNECTING, SECURING, UPGRADING, GREETING, OPEN } stage;
 
 typedef struct {
     int fd, number;
@@ -65,6 +65,7 @@ typedef struct {
     uint8_t *inner; /* of a stream inside a WebSocket: what is no whole message yet */
     size_t inner_size, inner_room;
     void *inflater;
+    void *tls;
 
     int *topics;    /* of a reader with --each: what it subscribed to, ascending */
     uint64_t *next; /* wire: the next offset of each topic; others: the next number of each publisher and topic */
@@ -92,6 +93,14 @@ size_t frame_size(const uint8_t *data, size_t size);
 void take_frame(connection *c, const uint8_t *data, size_t size);
 void start_inflating(connection *c);
 void take_stream(connection *c, const uint8_t *data, size_t size);
+
+/* ---- tls.c ---- */
+
+bool secure(connection *c);
+ssize_t read_secured(connection *c, void *data, size_t room);
+ssize_t peek_secured(connection *c, void *data, size_t room);
+ssize_t write_secured(connection *c, const void *data, size_t size);
+void forget_secured(connection *c);
 
 /* ---- opening.c ---- */
 

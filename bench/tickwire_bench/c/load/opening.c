@@ -82,14 +82,27 @@ static void on_connected(connection *c) {
     socklen_t size = sizeof error;
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error) fail("no server at %s port %d: %s", asked.host, asked.port, strerror(error));
+    c->stage = SECURING;
+}
+
+static void on_secured(connection *c) {
     if (asked.dialect->websocket) send_upgrade(c);
     else greet(c);
     flush_output(c); /* no longer watched for writing where nothing waits */
 }
 
+/* What stands in front of the next read, without taking it; the bytes are taken when all of the answer is there. */
+static ssize_t peek(connection *c, void *text, size_t room) {
+    return c->tls ? peek_secured(c, text, room) : recv(c->fd, text, room, MSG_PEEK);
+}
+
+static ssize_t take(connection *c, void *text, size_t size) {
+    return c->tls ? read_secured(c, text, size) : recv(c->fd, text, size, 0);
+}
+
 static void on_upgrade(connection *c) {
     char text[4096];
-    ssize_t size = recv(c->fd, text, sizeof text - 1, MSG_PEEK);
+    ssize_t size = peek(c, text, sizeof text - 1);
     if (size < 0 && errno == EAGAIN) return;
     if (size <= 0) fail("the server at port %d answered the upgrade of %s with nothing", asked.port, who(c));
     text[size] = 0;
@@ -97,7 +110,7 @@ static void on_upgrade(connection *c) {
     if (!end && size < (ssize_t)sizeof text - 1) return;
     if (!end || strncmp(text, "HTTP/1.1 101 ", 13))
         fail("the server refused %s: %.*s: %s", who(c), (int)strcspn(text, "\r"), text, end ? end + 4 : "");
-    if (recv(c->fd, text, (size_t)(end + 4 - text), 0) < 0) fail("lost the connection of %s", who(c));
+    if (take(c, text, (size_t)(end + 4 - text)) < 0) fail("lost the connection of %s", who(c));
     *end = 0;
     if (strcasestr(text, "permessage-deflate")) start_inflating(c);
     else if (asked.deflate && c->role == READER) fail("the server does not compress: it did not agree to permessage-deflate");
@@ -107,6 +120,7 @@ static void on_upgrade(connection *c) {
 /* What is to be done with a connection that is not open yet, of which something was heard. */
 void go_on_opening(connection *c) {
     if (c->stage == CONNECTING) on_connected(c);
+    if (c->stage == SECURING && (!asked.tls || secure(c))) on_secured(c);
     if (c->stage == UPGRADING) on_upgrade(c);
     if (c->stage == GREETING || c->stage == OPEN) receive(c); /* may have come with what was read above */
 }

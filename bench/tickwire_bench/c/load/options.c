@@ -24,7 +24,7 @@ options asked = {
 
 enum {
     HOST = 256, PORT, MODE, READERS, PUBLISHERS, TOPICS, PAYLOAD, BATCH, IN_FLIGHT, WINDOW, ACKS, RATE, DURATION, WARMUP,
-    TOTAL_BYTES, EXPECT, SLOW, IDLE, STORM, EACH, EVENLY, DEFLATE, FILLING, SERVER_PID, POLL, JSON, HELP
+    TOTAL_BYTES, EXPECT, SLOW, IDLE, STORM, EACH, EVENLY, TLS_, DEFLATE, FILLING, SERVER_PID, POLL, JSON, HELP
 };
 
 static const struct {
@@ -43,6 +43,7 @@ static const struct {
     {"payload", PAYLOAD, "BYTES", "size of a message, at least 32: a msgpack map of a stamp, a number and padding (64)"},
     {"filling", FILLING, "FILE", "fill the messages with what stands there, not with zeros: for what compresses"},
     {"batch", BATCH, "M", "messages in a PUBLISH frame, or in one send where there is no such frame (1)"},
+    {"tls", TLS_, NULL, "speak through TLS; no certificate is checked"},
     {"deflate", DEFLATE, NULL, "readers ask for permessage-deflate"},
     {"in-flight", IN_FLIGHT, "K", "closed loop: messages in flight per publisher (256)"},
     {"window", WINDOW, "reader|ack|credit", "when a message is no longer in flight: reader 0 has it; it is acknowledged;\n"
@@ -157,6 +158,7 @@ static void set(int option, const char *name, const char *text) {
     case STORM: asked.storm = (int)number(name, text, 1, 28000); return;
     case EACH: asked.each = (int)number(name, text, 1, 1000); return;
     case EVENLY: asked.evenly = true; return;
+    case TLS_: asked.tls = true; return;
     case DEFLATE: asked.deflate = true; return;
     case FILLING: asked.filling = text; return;
     case SERVER_PID: asked.server_pid = (pid_t)number(name, text, 1, 4194304); return;

@@ -87,6 +87,14 @@ def test_a_room_imports_only_from_itself_and_from_what_stands_below(module: str)
     assert {name for name in ours if room_of(name) not in BELOW[room] | {room, "tickwire"}} == set()
 
 
+def test_the_bench_stands_on_top_of_the_house_and_only_its_command_reaches_up_to_it() -> None:
+    reaching = {
+        name for name, path in MODULES.items() if any("tickwire_bench" in each for each in imports_of(name, path))
+    }
+
+    assert reaching == {"tickwire.server.cli.bench"}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_only_the_shells_know_an_event_loop(module: str) -> None:
     if room_of(module) in ("tickwire.server", "tickwire.intake") or module in SDK_SHELL:

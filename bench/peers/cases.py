@@ -39,8 +39,8 @@ def _fixed(deliveries: int, readers: int = 1_000) -> tuple[object, ...]:
 
 # What there is to say of a case; the page shows it under the table.
 _PER_WRITE = """\
-Where every reader gets a write of its own for a message or a few, what counts is what a write costs, and most of that is
-the kernel's: `perf` gave 87 % of Tickwire's CPU with 16 messages in flight to the kernel, and 11 % to Python."""
+Where every reader gets a write of its own for a message or a few, what counts is what a write costs, and most of that
+is the kernel's: `perf` gave 87 % of Tickwire's CPU with 16 messages in flight to the kernel, and 11 % to Python."""
 _IN_TURNS = """\
 With 16 frames in flight the server and the load wait for each other: neither has a full core."""
 

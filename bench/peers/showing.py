@@ -31,9 +31,9 @@ Written by `make bench-peers ARGS="--page docs/benchmarks.md"`. Who the others a
 set up is in [bench/peers](../bench/peers/README.md); the load tool is in [bench](../bench/README.md). Durable
 publishing has [a page of its own](durability-figures.md).
 
-All figures are of one machine: medians, with the smallest and the largest round in parentheses. A ratio is
-of turns within one round, then their median: machines change within minutes, and only neighbours compare. Who was four
-times as slow as the best in the second round took no further turns.
+All figures are of one machine: medians, with the smallest and the largest round in parentheses. A ratio is of two turns
+within one round, then the median of the rounds: machines change within minutes, and only neighbours compare. The best
+peer is the one with the best median. Who was four times as slow as the best in the second round took no further turns.
 """
 
 _NOT = """\
@@ -44,6 +44,9 @@ _NOT = """\
   Tickwire gives each an offset, keeps a history, tells of gaps and checks limits; mosquitto has sessions and QoS.
 - **Not the others' limits.** Each server has one core; most of them can use several. The load tool has another; where
   it uses all of it (the last column but one), it is what was measured.
+- **Not with readers that sleep.** The load tool polls: to wake a reader that sleeps is an interrupt to the other core
+  here, which costs a server more than the sending does, and a network has no such thing. And all its readers
+  acknowledge TCP's segments when they read. [How much both matter](../bench/README.md#how) is told with the bench.
 - **Not one message at a time.** With 256 in flight all of them live from what comes together: Tickwire joins it for
   each reader, Redis and NATS write what has gathered, uWebSockets gathers up to 32. With 1 in flight there is nothing
   to join.

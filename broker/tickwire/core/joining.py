@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tickwire.fanout.catchup import LIVE, SHARED_BY
 from tickwire.fanout.deliver import Group
-from tickwire.fanout.frame import Deflater, share
+from tickwire.fanout.frame import Deflater, Shared, live_frame, share
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import Audience
 from tickwire.fanout.section import Section
@@ -19,12 +18,7 @@ from .topic import Topic
 JOINED_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
 
 
-@dataclass(slots=True)
-class _Joined:
-    """What one audience gets of a flush."""
-
-    sections: list[Section]
-    began: list[tuple[TopicLog, int]]
+_Joined = tuple[list[Section], list[tuple[TopicLog, int]]]  # what one audience gets of a flush, and where that began
 
 
 class Joiner:
@@ -37,11 +31,13 @@ class Joiner:
     def add(self, topic: Topic, sections: list[Section], audience: Audience) -> None:
         self._stats.sections += len(sections)
         if audience.live:
+            began = topic.log, sections[0].first
             mine = self._joined.get(audience)
             if mine is None:
-                mine = self._joined[audience] = _Joined([], [])
-            mine.sections += sections
-            mine.began.append((topic.log, sections[0].first))
+                self._joined[audience] = sections[:], [began]
+            else:
+                mine[0].extend(sections)
+                mine[1].append(began)
 
     def take(self, idle: bool) -> list[Group]:
         """What to deliver, and to whom."""
@@ -49,11 +45,17 @@ class Joiner:
         return [self._group(audience, mine, idle) for audience, mine in joined.items()]
 
     def _group(self, audience: Audience, mine: _Joined, idle: bool) -> Group:
-        worth = audience.inflating >= (1 if idle else SHARED_BY)
-        frames = [join_sections(LIVE, [section.data for section in part]) for part in _parts(mine.sections)]
-        messages = sum([section.end - section.first for section in mine.sections])
+        worth = self._deflater is not None and audience.inflating >= (1 if idle else SHARED_BY)
+        sections, began = mine
+        if len(sections) == 1 and not worth:  # the way of most, where topics are many
+            section = sections[0]
+            frame = live_frame(section.data)
+            self._stats.deliveries += (section.end - section.first) * len(audience.live)
+            return Group(audience, Shared(frame, frame), began)
+        frames = [join_sections(LIVE, [section.data for section in part]) for part in _parts(sections)]
+        messages = sum([section.end - section.first for section in sections])
         self._stats.deliveries += messages * len(audience.live)
-        return Group(audience, share(frames, self._deflater if worth else None), mine.began)
+        return Group(audience, share(frames, self._deflater if worth else None), began)
 
 
 def _parts(sections: list[Section]) -> Iterator[list[Section]]:

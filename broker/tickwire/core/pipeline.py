@@ -147,13 +147,16 @@ class Pipeline:
             self._time_us = max(time_us, self._time_us)
         batch.stamp, batch.time_us = self._sealed_stamp, self._time_us
         sealed: list[tuple[Topic, list[Section]]] = []
+        stamp, stamp_time, durable, messages, size = batch.stamp, batch.time_us, self.store.durable, 0, 0
         for topic in pending.touched:
-            self.stats.messages_in += topic.end - topic.sealed
-            self.stats.payload_bytes_in += topic.pending_bytes
-            sections = topic.seal(batch.stamp, batch.time_us, now)
+            messages += topic.end - topic.sealed
+            size += topic.pending_bytes
+            sections = topic.seal(stamp, stamp_time, now)
             sealed.append((topic, sections))
-            if topic.durable or not self.store.durable:
+            if topic.durable or not durable:
                 batch.sections += [(topic.name, section) for section in sections]
+        self.stats.messages_in += messages
+        self.stats.payload_bytes_in += size
         for peer in pending.publishers:
             peer.pending = 0
         new, batch.identities = self.identities.take_new()

@@ -9,7 +9,7 @@ from tickwire.wire.encoded import Encoded
 from tickwire.wire.errors import PayloadTooLarge, TooManyMessages
 from tickwire.wire.limits import MSGPACK
 from tickwire.wire.messages import Publish, Run
-from tickwire.wire.plain import head_of, payloads_behind
+from tickwire.wire.plain import apart, head_of, payloads_behind
 from tickwire.wire.topics import check_topic, is_reserved
 
 from .engine import Engine
@@ -40,12 +40,24 @@ class Publishing:
             topic = None if head is None else heads.get(head)
             if head is None or topic is None:
                 break
+            following = frames[start + 1] if start + 1 < count else head
+            if not following.startswith(head) and (behind := self._take_apart(frames, start, longest)) > start:
+                start = behind
+                continue
             payloads, size, behind = payloads_behind(head, frames, start, longest, limits.frame_messages)
             if not payloads:
                 break
             engine.append(self._peer, topic, payloads, size, MSGPACK)
             start = behind
         return start
+
+    def _take_apart(self, frames: list[bytes], start: int, longest: int) -> int:
+        """The same of single messages whose topics differ from frame to frame: each topic gets all of its at once."""
+        runs, behind = apart(frames, start, longest, self._engine.topics.heads)
+        append, peer = self._engine.append, self._peer
+        for topic, payloads in runs.items():
+            append(peer, topic, payloads, sum(map(len, payloads)), MSGPACK)
+        return behind
 
     def learn_plain(self, frame: bytes, publish: Publish) -> None:
         """From here on `take_plain` takes frames like this one, which was taken."""

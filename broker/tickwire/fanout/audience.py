@@ -45,7 +45,7 @@ class Audiences:
         audience = self._interned.get((live, behind))
         if audience is None:
             slots = array("I", [peer.slot for peer in live])
-            audience = Audience(live, behind, len(plain), slots, any(slots))
+            audience = Audience(live, behind, len(plain), slots, slots.buffer_info()[0], any(slots))
             self._interned[live, behind] = audience
         built = self._built[interests] = Built(interests, audience)
         for interest in interests:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from array import array
-from dataclasses import dataclass
 
 from tickwire.native import native
 
@@ -15,17 +13,6 @@ from .peer import Audience, Peer
 
 NOT_TRIED = -1
 _NONE = b"\xff\xff\xff\xff"
-
-
-class _Part(ctypes.Structure):
-    """A frame for many, as the library reads it."""
-
-    _fields_ = (
-        ("slots", ctypes.c_void_p),
-        ("count", ctypes.c_uint64),
-        ("data", ctypes.c_char_p),
-        ("size", ctypes.c_uint64),
-    )
 
 
 class _Room(threading.local):
@@ -52,29 +39,16 @@ _room = _Room()
 
 def send_to_all(audience: Audience, shared: Shared) -> list[tuple[int, Peer, int]]:
     """Send a frame to all of an audience who take it at once. Gives back what `send_many` does."""
-    parts = _parts(0, audience, shared)
-    if len(parts) > 1:
-        return _fan_out(parts)
+    count, data, live = len(audience.live), shared.plain, audience.live
+    if shared.deflated is not data and audience.plain < count:
+        if audience.plain:
+            return send_many([(audience, shared)])
+        data = shared.deflated
     assert native is not None
-    count, data, live = len(audience.live), parts[0].data, audience.live
     _room.make(count)
     places, went = _room.places, _room.went
-    left = native.tickwire_send_to_all(_at(OPEN), _at(audience.slots), count, data, len(data), _at(places), _at(went))
+    left = native.tickwire_send_to_all(_at(OPEN), audience.slots_at, count, data, len(data), _at(places), _at(went))
     return [(0, live[place], bytes) for place, bytes in zip(places[:left], went[:left], strict=True)]
-
-
-@dataclass(slots=True)
-class _Due:
-    """A frame, and which of an audience get it."""
-
-    group: int
-    audience: Audience
-    start: int
-    count: int
-    data: bytes
-
-    def as_part(self) -> _Part:
-        return _Part(_at(self.audience.slots) + 4 * self.start, self.count, self.data, len(self.data))
 
 
 def send_many(groups: list[tuple[Audience, Shared]]) -> list[tuple[int, Peer, int]]:
@@ -83,7 +57,24 @@ def send_many(groups: list[tuple[Audience, Shared]]) -> list[tuple[int, Peer, in
     Gives back who has not got all of it: for each of the groups that a peer is in, the number of the group, the peer,
     and how many bytes of all that it is due went, or NOT_TRIED.
     """
-    return _fan_out([due for number, group in enumerate(groups) for due in _parts(number, *group)])
+    frames: list[bytes] = []
+    parts = array("Q")  # of each frame where the slots of its peers stand, and how many they are
+    which: list[tuple[int, int]] = []  # of each frame its group, and the place of its first peer in the audience
+    total = 0
+    for number, (audience, shared) in enumerate(groups):
+        plain, deflated = shared
+        count, inflating_from = len(audience.live), audience.plain
+        total += count
+        if deflated is plain or inflating_from:
+            plain_count = count if deflated is plain else inflating_from
+            frames.append(plain)
+            parts.extend((audience.slots_at, plain_count))
+            which.append((number, 0))
+        if deflated is not plain and inflating_from < count:
+            frames.append(deflated)
+            parts.extend((audience.slots_at + 4 * inflating_from, count - inflating_from))
+            which.append((number, inflating_from))
+    return _fan_out(groups, frames, parts, which, total)
 
 
 def send(peer: Peer, data: bytes) -> int:
@@ -96,25 +87,22 @@ def send(peer: Peer, data: bytes) -> int:
     return went
 
 
-def _parts(group: int, audience: Audience, shared: Shared) -> list[_Due]:
-    plain, count = audience.plain, len(audience.live)
-    if shared.deflated is shared.plain or plain == count:
-        return [_Due(group, audience, 0, count, shared.plain)]
-    inflating = _Due(group, audience, plain, count - plain, shared.deflated)
-    return [_Due(group, audience, 0, plain, shared.plain), inflating] if plain else [inflating]
-
-
-def _fan_out(parts: list[_Due]) -> list[tuple[int, Peer, int]]:
+def _fan_out(
+    groups: list[tuple[Audience, Shared]],
+    frames: list[bytes],
+    parts: array[int],
+    which: list[tuple[int, int]],
+    count: int,
+) -> list[tuple[int, Peer, int]]:
     assert native is not None
-    count = sum([part.count for part in parts])
     _room.make(count)
     _room.make_slots()
-    asked = (_Part * len(parts))(*[part.as_part() for part in parts])
     links, places, went = _at(_room.links), _room.places, _room.went
     left = native.tickwire_fan_out(
         _at(OPEN),
-        asked,
-        len(parts),
+        frames,
+        _at(parts),
+        len(frames),
         _at(_room.first),
         _at(_room.last),
         links,
@@ -125,9 +113,9 @@ def _fan_out(parts: list[_Due]) -> list[tuple[int, Peer, int]]:
         _at(went),
     )
     found = []
-    for number, place, bytes in zip(_room.parts[:left], places[:left], went[:left], strict=True):
-        part = parts[number]
-        found.append((part.group, part.audience.live[part.start + place], bytes))
+    for part, place, bytes in zip(_room.parts[:left], places[:left], went[:left], strict=True):
+        number, start = which[part]
+        found.append((number, groups[number][0].live[start + place], bytes))
     return found
 
 

@@ -6,6 +6,8 @@ import zlib
 from typing import NamedTuple
 
 _FIN_BINARY, _RSV1 = 0x82, 0x40
+_FIN_BINARY_16 = bytes((_FIN_BINARY, 126))
+_LIVE_OF_ONE = b"\x93\x15\x00\x91"  # [21, 0, [
 PING = b"\x89\x00"  # RFC 6455 5.5.2, empty
 _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 7.2.1: the end of a sync flush is not sent
 
@@ -19,6 +21,16 @@ def websocket_frame(payload: bytes, deflated: bool = False) -> bytes:
     if length < 1 << 16:
         return bytes((first, 126)) + length.to_bytes(2, "big") + payload
     return bytes((first, 127)) + length.to_bytes(8, "big") + payload
+
+
+def live_frame(section: bytes) -> bytes:
+    """The message of a DELIVERY of one section on stream 0: what `join_sections` and `websocket_frame` make of it."""
+    length = len(section) + len(_LIVE_OF_ONE)
+    if length < 126:
+        return b"".join((bytes((_FIN_BINARY, length)), _LIVE_OF_ONE, section))
+    if length < 1 << 16:
+        return b"".join((_FIN_BINARY_16, length.to_bytes(2, "big"), _LIVE_OF_ONE, section))
+    return b"".join((bytes((_FIN_BINARY, 127)), length.to_bytes(8, "big"), _LIVE_OF_ONE, section))
 
 
 def close_frame(code: int, reason: bytes) -> bytes:

@@ -137,6 +137,7 @@ class Audience:
     behind: tuple[Peer, ...]
     plain: int  # how many of the live cannot inflate
     slots: array[int]  # of the live
+    slots_at: int  # where they stand, for the C library
     has_sockets: bool  # whether one of the live may be written to past its transport
 
     @property
@@ -145,7 +146,7 @@ class Audience:
         return len(self.live) - self.plain
 
 
-NOBODY = Audience((), (), 0, array("I"), False)
+NOBODY = Audience((), (), 0, array("I"), 0, False)
 
 
 @dataclass(slots=True, eq=False)

@@ -26,7 +26,7 @@ def load() -> ctypes.PyDLL | None:
         return None
     library.tickwire_send.argtypes = [ctypes.c_int32, ctypes.c_char_p, _u64]
     library.tickwire_send_to_all.argtypes = [_pointer, _pointer, _u64, ctypes.c_char_p, _u64, _pointer, _pointer]
-    library.tickwire_fan_out.argtypes = [_pointer, _pointer, ctypes.c_uint32, *[_pointer] * 8]
+    library.tickwire_fan_out.argtypes = [_pointer, ctypes.py_object, _pointer, ctypes.c_uint32, *[_pointer] * 8]
     library.tickwire_payload_ends.argtypes = [ctypes.c_char_p, _u64, _u64, _u64, _pointer]
     library.tickwire_take_frames.argtypes = [
         ctypes.py_object,

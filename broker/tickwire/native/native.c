@@ -21,6 +21,7 @@ extern ssize_t PyBytes_Size(PyObject *);
 extern void Py_DecRef(PyObject *);
 
 enum { PIECES = 64, NOT_TRIED = -1 }; /* pieces of one write: more than any peer is due in most flushes */
+enum { JOINED = 2048 }; /* bytes of what one peer is due that are copied into one piece */
 enum { NO_SLOT = 0 }; /* is that of all peers that have none */
 #define NONE UINT32_MAX
 
@@ -28,8 +29,6 @@ enum { NO_SLOT = 0 }; /* is that of all peers that have none */
 typedef struct {
     const uint32_t *slots;
     uint64_t count;
-    const char *data;
-    uint64_t size;
 } part;
 
 static ssize_t send_pieces(int descriptor, struct iovec *pieces, size_t count) {
@@ -54,21 +53,38 @@ int64_t tickwire_send(int32_t descriptor, const char *data, uint64_t size) {
     return send_bytes(descriptor, data, size);
 }
 
+/* What a chain of links says, in one piece: short ones cost less to copy than to be told of one by one. Returns its bytes,
+   or 0 where there is no room for it. */
+static uint64_t join_chain(char *joined, uint64_t room, PyObject *frames, uint32_t link, const uint32_t *next,
+                           const uint32_t *part_of) {
+    uint64_t size = 0;
+    for (; link != NONE; link = next[link]) {
+        PyObject *frame = PyList_GetItem(frames, part_of[link]);
+        uint64_t more = PyBytes_Size(frame);
+        if (more > room - size)
+            return 0;
+        memcpy(joined + size, PyBytes_AsString(frame), more);
+        size += more;
+    }
+    return size;
+}
+
 /* Send to one slot all that its chain of links says, and report each link where not all of it went. */
-static int64_t send_chain(int descriptor, const part *parts, uint32_t link, const uint32_t *next, const uint32_t *part_of,
+static int64_t send_chain(int descriptor, PyObject *frames, uint32_t link, const uint32_t *next, const uint32_t *part_of,
                           const uint32_t *place_of, uint32_t *left_part, uint32_t *left_place, int64_t *went) {
     int64_t sent = NOT_TRIED;
     if (descriptor >= 0) {
-        uint64_t due = 0;
-        uint32_t at = link;
-        sent = 0;
+        char joined[JOINED];
+        uint64_t due = join_chain(joined, JOINED, frames, link, next, part_of);
+        uint32_t at = due ? NONE : link;
+        sent = due ? send_bytes(descriptor, joined, due) : 0;
         while (at != NONE && (uint64_t)sent == due) {
             struct iovec pieces[PIECES];
             size_t count = 0;
             for (; at != NONE && count < PIECES; at = next[at], count++) {
-                const part *each = &parts[part_of[at]];
-                pieces[count] = (struct iovec){(void *)each->data, each->size};
-                due += each->size;
+                PyObject *frame = PyList_GetItem(frames, part_of[at]);
+                pieces[count] = (struct iovec){PyBytes_AsString(frame), PyBytes_Size(frame)};
+                due += pieces[count].iov_len;
             }
             sent += send_pieces(descriptor, pieces, count);
         }
@@ -84,14 +100,14 @@ static int64_t send_chain(int descriptor, const part *parts, uint32_t link, cons
     return left;
 }
 
-/* Send each part to all its slots: what a slot is due of several parts leaves in one write, in their order. Where that
+/* Send of each part the frame of its number in the list to all its slots: what a slot is due of several parts leaves in one write, in their order. Where that
    was not tried, since its descriptor is -1, or not all of it went, each part and place of the slot is put into
    `left_part` and `left_place`, and into `went` how many bytes of all of them went, or NOT_TRIED. Returns how many of
    them there are.
 
    All arrays have room for all slots of all parts; `first` and `last` are by slot, and `first` is NONE throughout,
    before and after. */
-int64_t tickwire_fan_out(const int32_t *descriptors, const part *parts, uint32_t count, uint32_t *first, uint32_t *last,
+int64_t tickwire_fan_out(const int32_t *descriptors, PyObject *frames, const part *parts, uint32_t count, uint32_t *first, uint32_t *last,
                          uint32_t *next, uint32_t *part_of, uint32_t *place_of, uint32_t *left_part,
                          uint32_t *left_place, int64_t *went) {
     int64_t left = 0;
@@ -118,7 +134,7 @@ int64_t tickwire_fan_out(const int32_t *descriptors, const part *parts, uint32_t
         uint32_t slot = parts[part_of[each]].slots[place_of[each]];
         if (first[slot] != each)
             continue; /* it was in the chain of an earlier one */
-        left += send_chain(descriptors[slot], parts, each, next, part_of, place_of, left_part + left,
+        left += send_chain(descriptors[slot], frames, each, next, part_of, place_of, left_part + left,
                            left_place + left, went + left);
         first[slot] = NONE;
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ctypes
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from tickwire.native import native
 
@@ -17,7 +18,10 @@ from .unpack import FROM_CLIENT, unpack
 _BEGIN = b"\x93\x04\xc0\x91\x92"  # [4, nil, [[: a PUBLISH without an id, of one run with a topic and its payloads
 _TOPIC_AT = len(_BEGIN)
 _SHORTEST = _TOPIC_AT + 4
+_SMALL_SINGLE = b"\x91\xc4"  # one message, of less than 256 bytes
 _BYTES_ONLY = {bytes}
+_ROW = 4  # frames of one topic, from which they are taken at once
+T = TypeVar("T")
 _TOGETHER = 2 * FRAME_MESSAGES  # payloads that are taken at once, at most
 # Bytes a payload up to which joining them is the fastest way to see that all are bytes, and how many: 0.7 us for 64 of
 # 64, where two looks at each take 3.
@@ -78,6 +82,37 @@ def payloads_behind(
     )
     count, size = found.count, found.size
     return Encoded(data, 0, ends[:count], size) if count else [], size, found.behind
+
+
+def apart(frames: list[bytes], start: int, longest: int, heads: Mapping[bytes, T]) -> tuple[dict[T, list[bytes]], int]:
+    """The payloads of single messages by what their heads stand for, and where the first frame is that is none of one.
+
+    A head that has no such thing ends them too, a frame of more than `longest` bytes, and several of one head in a row:
+    `payloads_behind` takes those at once.
+    """
+    runs: dict[T, list[bytes]] = {}
+    before, row = None, 0
+    for number in range(start, len(frames)):
+        frame = frames[number]
+        size = len(frame)
+        if not _SHORTEST <= size <= longest:
+            return runs, number
+        text = frame[_TOPIC_AT]
+        at = _TOPIC_AT + 1 + (text & 31)
+        behind = size - at - 3
+        if text >> 5 != 0b101 or behind < 0 or frame[at : at + 2] != _SMALL_SINGLE or frame[at + 2] != behind:
+            return runs, number
+        topic = heads.get(frame[:at])
+        row = row + 1 if topic is before else 0
+        if topic is None or row == _ROW:
+            return runs, number
+        run = runs.get(topic)
+        if run is None:
+            runs[topic] = [frame[at + 3 :]]
+        else:
+            run.append(frame[at + 3 :])
+        before = topic
+    return runs, len(frames)
 
 
 def payloads_in_python(

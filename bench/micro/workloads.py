@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from pathlib import Path
 
 from micro.house import NOW, TIME_US, House, readers
@@ -184,6 +185,23 @@ def flush_plain_frames() -> Step:
     return step
 
 
+def flush_plain_topics() -> Step:
+    """128 frames of single messages in topics drawn by Zipf's law, each of which has four readers."""
+    house, chosen = House(sockets=True), random.Random(7)
+    writer = house.session()
+    topics = [f"prices.nasdaq.S{number}" for number in range(500)]
+    readers(house, 100, topics)
+    weights = list(accumulate(1 / (number + 1) for number in range(len(topics))))
+    drawn = chosen.choices(topics, cum_weights=weights, k=128)
+    frames = [encode(Publish(None, [Run(topic, [tick(number)])])) for number, topic in enumerate(drawn)]
+
+    def step() -> None:
+        writer.receive_all(list(frames), NOW, len(frames))
+        house.flush()
+
+    return step
+
+
 def flush_many_topics() -> Step:
     """A frame with fifty of two hundred topics, each read by some of a hundred readers."""
     house, chosen = House(sockets=True), random.Random(7)
@@ -348,6 +366,7 @@ SUITES: dict[str, dict[str, Workload]] = {
     "audiences": {
         "16 publishes to 100 readers": flush_to_a_hundred,
         "16 plain frames of 64 to 1 reader": flush_plain_frames,
+        "128 single messages of many topics": flush_plain_topics,
         "50 of 200 topics to 100 readers": flush_many_topics,
         "a reader comes and goes": come_and_go,
     },

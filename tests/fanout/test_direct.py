@@ -14,7 +14,7 @@ from tickwire.fanout import deliver as deliver_module
 from tickwire.fanout.audience import Audiences
 from tickwire.fanout.deliver import Group, deliver, write_now
 from tickwire.fanout.descriptors import OPEN
-from tickwire.fanout.frame import Shared, websocket_frame
+from tickwire.fanout.frame import websocket_frame
 from tickwire.fanout.peer import Interest, Peer
 from tickwire.native import LIBRARY, native
 
@@ -80,7 +80,7 @@ class Hall:
         for number in sorted(members):
             wire = self.wires[number]
             wire.due += deflated if wire.peer.inflates else plain
-        return Group(self.audiences.of((interest,)), Shared(plain, deflated), [])
+        return Group(self.audiences.of((interest,)), (plain, deflated), [])
 
 
 @pytest.fixture

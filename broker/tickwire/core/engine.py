@@ -157,16 +157,18 @@ class Engine(Pipeline):
             if commit.sealed:
                 self.stamp = commit.batch.stamp
                 self.readership.stamped(self.stamp)
+            add, audience = self._joiner.add, self.readership.audience
             for topic, sections in commit.sealed:
-                self._joiner.add(topic, sections, self.readership.audience(topic, sections[0].first))
+                add(topic, sections, audience(topic, sections[0].first))
 
     def _keep(self, stored: list[Commit], now: float) -> None:
         """Put sections into their logs: from here on they are there for whoever asks."""
+        keep, groups = self.topics.keep, self.groups
         for commit in stored:
             for topic, sections in commit.sealed:
-                self.topics.keep(topic, sections, now)
-                if self.groups:
-                    self.groups.moved(topic)
+                keep(topic, sections, now)
+                if groups:
+                    groups.moved(topic)
 
     def _acknowledge(self, stored: list[Commit]) -> None:
         for commit in stored:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tickwire.fanout.catchup import LIVE, SHARED_BY
 from tickwire.fanout.deliver import Group
-from tickwire.fanout.frame import Deflater, Shared, live_frame, share
+from tickwire.fanout.frame import Deflater, live_frame, share
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import Audience
 from tickwire.fanout.section import Section
@@ -31,10 +31,11 @@ class Joiner:
     def add(self, topic: Topic, sections: list[Section], audience: Audience) -> None:
         self._stats.sections += len(sections)
         if audience.live:
+            joined = self._joined
             began = topic.log, sections[0].first
-            mine = self._joined.get(audience)
+            mine = joined.get(audience)
             if mine is None:
-                self._joined[audience] = sections[:], [began]
+                joined[audience] = sections[:], [began]
             else:
                 mine[0].extend(sections)
                 mine[1].append(began)
@@ -51,7 +52,7 @@ class Joiner:
             section = sections[0]
             frame = live_frame(section.data)
             self._stats.deliveries += (section.end - section.first) * len(audience.live)
-            return Group(audience, Shared(frame, frame), began)
+            return Group(audience, (frame, frame), began)
         frames = [join_sections(LIVE, [section.data for section in part]) for part in _parts(sections)]
         messages = sum([section.end - section.first for section in sections])
         self._stats.deliveries += messages * len(audience.live)

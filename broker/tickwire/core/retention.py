@@ -31,7 +31,8 @@ class Retention:
             topic.aging = True
             self._quiet.pop(topic, None)
             heapq.heappush(self._oldest, (now, next(self._ties), topic))
-        self._reclass(topic, before, after)
+        if before.bit_length() != after.bit_length():
+            self._reclass(topic, before, after)
         if self.bytes > self._total:
             self._shrink()
 

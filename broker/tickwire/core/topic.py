@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import Interest
-from tickwire.fanout.section import Section, seal
+from tickwire.fanout.section import SECTION_BYTES, SECTION_MESSAGES, Section, seal
+from tickwire.wire.encode import encode_section
 from tickwire.wire.topics import is_reserved
 
 
@@ -81,11 +82,23 @@ class Topic:
     def seal(self, stamp: int, time_us: int, now: float) -> list[Section]:
         """The pending run as sections. They are not in the log yet."""
         closed, first = self._closed, self.sealed
-        last = self._pieces, self._size, self._format
-        self._clear()
-        self.sealed = self.end
+        pieces, size, format = last = self._pieces, self._size, self._format
+        self._pieces, self._size = [], 0
+        self.pending_bytes, self.touched = 0, False
+        end = self.sealed = self.end
         if not closed:
+            payloads = pieces[0]
+            if (
+                len(pieces) == 1
+                and type(payloads) is list
+                and size <= SECTION_BYTES
+                and end - first <= SECTION_MESSAGES
+            ):
+                # The way of most, where topics are many: what `seal` would do.
+                data = encode_section(self.name, first, stamp, time_us, payloads, format)
+                return [Section(first, end, stamp, time_us, now, data)]
             return seal(self.name, first, stamp, time_us, now, *last)
+        self._closed = []
         sections: list[Section] = []
         for run in (*closed, last):
             sections += seal(self.name, first, stamp, time_us, now, *run)

@@ -53,11 +53,12 @@ class Topics(dict[str, Topic]):
     def keep(self, topic: Topic, sections: list[Section], now: float) -> None:
         """Put flushed sections, which have the newest stamp of all, into a topic's log."""
         topic.stamp = self.stamp = sections[-1].stamp
-        self.by_stamp.pop(topic, None)
-        self.by_stamp[topic] = None
-        before = topic.log.bytes
+        by_stamp, log = self.by_stamp, topic.log
+        by_stamp.pop(topic, None)
+        by_stamp[topic] = None
+        before = log.bytes
         for section in sections:
-            topic.log.append(section)
+            log.append(section)
         self.retention.grew(topic, before, now)
 
     def tick(self, now: float, is_read: Callable[[Topic], bool]) -> None:

@@ -50,7 +50,7 @@ class _Chunk:
         self.wanted += 1
         if self.shared is None and (self.wanted >= SHARED_BY or (idle and len(self.frame) <= ALONE_BYTES)):
             self.shared = share([self.frame], deflater)
-        return self.gap + (self.shared.deflated if self.shared else websocket_frame(self.frame))
+        return self.gap + (self.shared[1] if self.shared else websocket_frame(self.frame))
 
 
 @dataclass(slots=True)

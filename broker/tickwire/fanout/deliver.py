@@ -24,7 +24,7 @@ class Group:
     """What one audience gets in this flush: joined sections, and where each topic's began."""
 
     audience: Audience
-    shared: Shared
+    shared: Shared  # by whether a peer inflates
     began: list[tuple[TopicLog, int]]
 
 
@@ -60,7 +60,7 @@ def deliver(groups: list[Group], replying: Iterable[Peer], unsent_limit: int) ->
 # holds is called in two steps: as a method of it, it would be looked up in the type each time (200
 # instructions a delivery).
 def _deliver_one(group: Group, unsent_limit: int, outcome: Outcome) -> None:
-    plain, deflated = group.shared.plain, group.shared.deflated
+    plain, deflated = group.shared
     for peer in group.audience.live:
         ask = peer.unsent
         unsent = ask()
@@ -97,7 +97,7 @@ def _deliver_many(groups: list[Group], unsent_limit: int, outcome: Outcome) -> N
                 continue
             outcome.unsent[peer] = unsent
         inflates = peer.inflates
-        parts = [group.shared.deflated if inflates else group.shared.plain for group in mine]
+        parts = [group.shared[inflates] for group in mine]
         if peer.replies:
             parts[:0] = map(websocket_frame, peer.take_replies())
         write = peer.write
@@ -125,7 +125,7 @@ def _deliver_direct(groups: list[Group], unsent_limit: int, outcome: Outcome) ->
 
 def _deliver_rest(peer: Peer, groups: list[Group], went: int, unsent_limit: int, outcome: Outcome) -> None:
     """What a peer is due, of which so many bytes went already, through its transport; or none of it: it is behind."""
-    parts = [group.shared.deflated if peer.inflates else group.shared.plain for group in groups]
+    parts = [group.shared[peer.inflates] for group in groups]
     data = parts[0] if len(parts) == 1 else b"".join(parts)
     rest: bytes | memoryview = data
     if went != direct.NOT_TRIED:

@@ -39,11 +39,12 @@ _room = _Room()
 
 def send_to_all(audience: Audience, shared: Shared) -> list[tuple[int, Peer, int]]:
     """Send a frame to all of an audience who take it at once. Gives back what `send_many` does."""
-    count, data, live = len(audience.live), shared.plain, audience.live
-    if shared.deflated is not data and audience.plain < count:
+    data, deflated = shared
+    count, live = len(audience.live), audience.live
+    if deflated is not data and audience.plain < count:
         if audience.plain:
             return send_many([(audience, shared)])
-        data = shared.deflated
+        data = deflated
     assert native is not None
     _room.make(count)
     places, went = _room.places, _room.went

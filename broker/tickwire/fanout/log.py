@@ -72,6 +72,10 @@ class TopicLog:
         self._sections.append(section)
         self.end = section.end
         self.bytes += len(section.data) + SECTION_OVERHEAD
+        if self.bytes > self.limit or self.end - self._sections[self._head].end >= self.messages:
+            self._drop_what_is_over()
+
+    def _drop_what_is_over(self) -> None:
         while self._head < len(self._sections) - 1 and (
             self.bytes > self.limit or self.end - self._sections[self._head].end >= self.messages
         ):

@@ -53,10 +53,10 @@ def test_instructions_are_those_of_one_step_by_the_name_of_the_workload(tmp_path
 def test_a_slower_hot_path_is_noticed_and_the_others_are_as_they_were(tmp_path: Path) -> None:
     for source in ("broker", "clients"):
         shutil.copytree(ROOT / source, tmp_path / "slower" / source, ignore=shutil.ignore_patterns("__pycache__"))
-    sections = tmp_path / "slower" / "broker" / "tickwire" / "fanout" / "section.py"
-    text = sections.read_text(encoding="utf-8")
-    sections.write_text(
-        text.replace("    payloads = pieces[0]\n", "    payloads = pieces[0]\n    sum(map(len, payloads))\n")
+    topics = tmp_path / "slower" / "broker" / "tickwire" / "core" / "topic.py"
+    text = topics.read_text(encoding="utf-8")
+    topics.write_text(
+        text.replace("  payloads = pieces[0]\n", "  payloads = pieces[0]\n            sum(map(len, payloads))\n")
     )
     base, slower = compare.Side("base", ROOT, {}), compare.Side("slower", tmp_path / "slower", {})
 

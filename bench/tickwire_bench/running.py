@@ -20,7 +20,9 @@ from tickwire_bench.figures import sheet
 from tickwire_bench.figures.sheet import Sheet
 from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, Figures, RunFailed, raise_limit_on_files
 
-Results = dict[str, Any]  # "command", "machine", "effort", and "runs": the figures of each run by the key of the case
+Results = dict[
+    str, Any
+]  # "command", "machine", "effort", "runs": the figures of each run by the key of the case, "failed"
 
 _INTRODUCTION = """\
 # Tickwire on this machine
@@ -51,15 +53,26 @@ def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> R
     scratch = Path(tempfile.mkdtemp(prefix="tickwire-bench-"))
     try:
         programs.load()
-        runs = _measure([CASES[key] for key in keys or CASES], wanted, scratch, errors)
-    except (RunFailed, programs.CannotBuild) as failure:
+        runs, failed = measure([CASES[key] for key in keys or CASES], wanted, scratch, errors)
+    except programs.CannotBuild as failure:
         raise CannotRun(str(failure)) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return {"command": command, "machine": where, "effort": dataclasses.asdict(wanted), "runs": runs}
+    return {
+        "command": command,
+        "machine": where,
+        "effort": dataclasses.asdict(wanted),
+        "runs": runs,
+        "failed": failed,
+    }
 
 
-def _measure(cases: Sequence[Case], wanted: Effort, scratch: Path, console: Console) -> dict[str, list[Figures]]:
+def measure(
+    cases: Sequence[Case], wanted: Effort, scratch: Path, console: Console
+) -> tuple[dict[str, list[Figures]], dict[str, str]]:
+    """The runs of each case; and why there are none of those in which a message was lost, or a process failed."""
+    runs: dict[str, list[Figures]] = {}
+    failed: dict[str, str] = {}
     columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn())
     # Once a second: drawing takes CPU from the cores that are measured.
     with Progress(
@@ -70,7 +83,14 @@ def _measure(cases: Sequence[Case], wanted: Effort, scratch: Path, console: Cons
         def advance(what: str) -> None:
             progress.update(task, advance=1, description=what)
 
-        return {case.key: list(case.measure(wanted, scratch / case.key, advance)) for case in cases}
+        for case in cases:
+            done = progress.tasks[0].completed
+            try:
+                runs[case.key] = list(case.measure(wanted, scratch / case.key, advance))
+            except RunFailed as failure:
+                failed[case.key] = str(failure)
+                progress.update(task, completed=done + case.turns(wanted))
+    return runs, failed
 
 
 def save(results: Results, file: Path) -> None:
@@ -95,6 +115,8 @@ def show(console: Console, results: Results) -> None:
     for each in _sheets(results):
         sheet.show(console, each)
     console.print("Medians; in parentheses the smallest and the largest run.")
+    for key, why in results.get("failed", {}).items():
+        console.print(f"{key} has no figures: {why}", style="red", markup=False)
 
 
 def write_page(results: Results, page: Path) -> None:
@@ -111,6 +133,7 @@ def write_page(results: Results, page: Path) -> None:
             name = f"{number:02}.svg"
             plots.draw(each, folder / name)
             parts.append(f"![{each.title}]({folder.name}/{name})\n")
+    parts += [f"**{CASES[key].title}** has no figures: {why}\n" for key, why in results.get("failed", {}).items()]
     page.write_text("\n".join(parts))
 
 

@@ -21,7 +21,7 @@ from tickwire_bench.cases.loads import LoadCase, Step
 from tickwire_bench.figures.plots import draw
 from tickwire_bench.figures.sheet import Plot, Sheet, markdown, promised, show
 from tickwire_bench.figures.unit import MILLIONS, SHARE, TIMES
-from tickwire_bench.processes import RunFailed, Server
+from tickwire_bench.processes import Server
 
 from .test_load import FIRST, SUBSCRIBED, THIRD, WELCOME, saying
 
@@ -61,8 +61,22 @@ def test_a_run_that_lost_a_message_has_no_figures(tmp_path: Path) -> None:
     options = ("--readers", 1, "--publishers", 0, "--expect", 9)
     case = LoadCase("lossy", "a server that loses", (Step("one", options, "losing"),), servers={"losing": losing})
 
-    with pytest.raises(RunFailed, match=r"load on a server that loses: .*goes on at offset 2, expected 1"):
-        list(case.measure(running.effort(quick=True, runs=1, seconds=0.3), tmp_path, lambda _: None))
+    effort = running.effort(quick=True, runs=1, seconds=0.3)
+    runs, failed = running.measure([case], effort, tmp_path, Console(quiet=True))
+
+    assert runs == {}
+    assert "load on a server that loses: load: reader 0: bench.0 goes on at offset 2, expected 1" in failed["lossy"]
+    results = {
+        "machine": {},
+        "runs": {},
+        "failed": {"fan-out": "reader 3 lost 16 messages"},
+        "command": "tickwire bench",
+    }
+    console = Console(record=True, width=100)
+    running.show(console, results)
+    running.write_page(results, tmp_path / "page.md")
+    told = [console.export_text(), (tmp_path / "page.md").read_text()]
+    assert all("has no figures: reader 3 lost 16 messages" in text for text in told)
 
 
 def test_what_a_load_generator_could_not_keep_up_with_is_said() -> None:

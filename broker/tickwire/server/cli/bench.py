@@ -38,15 +38,15 @@ def bench(
     """Measure a broker on this machine: fan-out, latency, memory, the disk, compression, the SDK.
 
     Brokers are started and ended by the bench, on this machine only. The server has one core to itself and the load
-    generator, which is written in C, another. Every message is checked: when one is lost or repeated, the bench says
-    so and shows no figures.
+    generator, which is written in C, another. Every message is checked: a case in which one is lost or repeated has no
+    figures, and the bench says so.
 
     \b
     tickwire bench --quick                       a look at everything
     tickwire bench --case latency --case storm   some of it
     tickwire bench --json now.json --page now.md
 
-    Exit code: 0, or 1 where there are no figures.
+    Exit code: 0, or 1 where a case has no figures.
     """
     if importlib.util.find_spec("tickwire_bench") is None:
         raise click.ClickException("the bench is not installed: it comes with `pip install tickwire`")
@@ -81,3 +81,5 @@ def bench(
         running.write_page(results, page)
     console = Console()
     running.show(console if console.is_terminal else Console(width=150), results)
+    if results.get("failed"):
+        sys.exit(1)

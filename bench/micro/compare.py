@@ -124,7 +124,19 @@ def _side(revision: str | None, directory: Path) -> Side:
     if archive.returncode:
         raise CannotCompare(f"git has no {revision}: {archive.stderr.decode().strip()}")
     subprocess.run(["tar", "-x", "-C", str(directory)], input=archive.stdout, check=True)
+    _build_library(directory)
     return Side(revision, directory, {})
+
+
+def _build_library(tree: Path) -> None:
+    """As an installation of that revision would, or its paths in C would be compared with those in Python."""
+    native = tree / "broker" / "tickwire" / "native"
+    sources = sorted(map(str, native.glob("*.c")))
+    if sources and (ROOT / native.relative_to(tree) / "native.so").exists():
+        command = ["gcc", "-O2", "-std=c11", "-shared", "-fPIC", "-pthread", "-o", str(native / "native.so"), *sources]
+        built = subprocess.run(command, capture_output=True, text=True, check=False)
+        if built.returncode:
+            raise CannotCompare(f"its C library could not be made: {built.stderr}")
 
 
 def count_in(side: Side, suites: Sequence[str], directory: Path) -> None:

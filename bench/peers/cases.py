@@ -42,9 +42,9 @@ _PER_WRITE = """\
 Where every reader gets a write of its own for a message or a few, what counts is what a write costs, and most of that
 is the kernel's: `perf` gave 87 % of Tickwire's CPU with 16 messages in flight to the kernel, and 11 % to Python."""
 _PER_TOPIC = """\
-Behind Redis: of 256 messages that leave together nearly each second is of another topic, and so a section by itself,
-which gets offsets, a place in its topic's log and an audience. That is half of the CPU here, and it is Python; one write
-for all that a reader is due of the flush is the other half."""
+Behind Redis: of 256 messages that leave together nearly each second is of another topic, and so a section by
+itself, which gets offsets, a place in its topic's log and an audience. That is half of the CPU here, and it is
+Python; one write for all that a reader is due of the flush is the other half."""
 _NEARLY_FULL = """\
 Both cores were nearly full here, the server's with 4.9 us for each write, with which the floor has as much to do: how
 long a message waits then depends on who was disturbed."""

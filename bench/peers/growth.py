@@ -39,8 +39,8 @@ AXES = [
         "topics, of which each of 200 readers has 5 by Zipf's law, 256 messages in flight",
         (10, 100, 1_000, 10_000),
         ("--readers", 200, "--each", 5, "--in-flight", 256, "--topics"),
-        "With more topics a message has fewer readers, so that its own cost is shared by fewer; and nearly each message "
-        "of a flush is a section of its own, with offsets and a place in a log, which is more than the others do with it.",
+        "With more topics a message has fewer readers, so that its own cost is shared by fewer; and nearly each "
+        "message of a flush is a section of its own, with offsets and a place in a log: more than the others do with it.",
     ),
     Axis(
         "payload",

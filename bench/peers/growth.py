@@ -40,7 +40,7 @@ AXES = [
         (10, 100, 1_000, 10_000),
         ("--readers", 200, "--each", 5, "--in-flight", 256, "--topics"),
         "With more topics a message has fewer readers, so that its own cost is shared by fewer; and nearly each "
-        "message of a flush is a section of its own, with offsets and a place in a log: more than the others do with it.",
+        "message of a flush is a section of its own, with offsets and a place in a log: the others do less with it.",
     ),
     Axis(
         "payload",

@@ -20,6 +20,7 @@ from peers.running import Effort
 from peers.starting import PEERS
 from tickwire_bench import machine, programs
 from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
+from tickwire_bench.running import CannotRun, check_writable
 
 FULL, QUICK = Effort(7, 1.0, 0.3), Effort(2, 0.4, 0.2)
 OTHERS = {module.KEY: module for module in (compression, connections, sdk)}  # that have more to them than a load
@@ -61,8 +62,14 @@ def main(
     Each server has one core and the load tool another. Every message is checked: a peer that lost one has no figures,
     and where Tickwire lost one the bench says so and exits with 1.
     """
+    try:
+        for path in (file, page):
+            if path is not None:
+                check_writable(path)
+    except CannotRun as failure:
+        raise click.ClickException(str(failure)) from None
     if saved:
-        results = merged([json.loads(each.read_text()) for each in saved])
+        results = merged([_read(each) for each in saved])
     else:
         results = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows)
     if file:
@@ -120,6 +127,16 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
             raise click.ClickException(str(failure)) from None
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+    return results
+
+
+def _read(file: Path) -> showing.Results:
+    try:
+        results: showing.Results = json.loads(file.read_text())
+        if not {"cases", "versions", "machine", "command"} <= results.keys():
+            raise ValueError
+    except (ValueError, AttributeError):
+        raise click.ClickException(f"{file} has no figures of this bench in it") from None
     return results
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +25,7 @@ STARTING_S, STOPPING_S = 60.0, 12.0  # the library websockets waits 10 s for cli
 LISTENING = r"listening on ws://\S+:(\d+)/ws"
 CONNECTIONS = 30_000  # the broker's cap per address: all readers come from one
 
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 
@@ -151,7 +154,7 @@ def started_server(name: str, command: Sequence[str], ready: str = LISTENING, po
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
         with on_core(SERVER_CORE):
-            process = subprocess.Popen(command, stdout=log, stderr=log)
+            process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_the_bench)
         try:
             found = _said_ready(process, log.fileno(), name, ready)
             yield Server(name, process.pid, port or int(found[1]), process, time.perf_counter() - start)
@@ -182,7 +185,9 @@ def _said_ready(process: subprocess.Popen[bytes], log: int, name: str, ready: st
 @contextmanager
 def _started(core: int | None, command: list[str]) -> Iterator[subprocess.Popen[str]]:
     with on_core(core):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_end_with_the_bench
+        )
     try:
         yield process
     finally:
@@ -190,6 +195,12 @@ def _started(core: int | None, command: list[str]) -> Iterator[subprocess.Popen[
         for pipe in (process.stdout, process.stderr):
             assert pipe is not None
             pipe.close()
+
+
+def _end_with_the_bench() -> None:
+    """Where the bench is killed, the system kills what it has started (prctl(2), PR_SET_PDEATHSIG)."""
+    if _libc is not None:
+        _libc.prctl(1, signal.SIGKILL)
 
 
 @contextmanager

@@ -32,6 +32,9 @@ is in the README of Tickwire's bench.
 """
 
 
+INTERRUPTED = "it was interrupted, and so were those behind it"
+
+
 class CannotRun(Exception):
     """There are no figures, and why: a message was lost, or something that a case needs is not there."""
 
@@ -78,7 +81,7 @@ def measure(
     with Progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, refresh_per_second=1
     ) as progress:
-        task = progress.add_task("", total=sum(case.turns(wanted) for case in cases), completed=-1)
+        task = progress.add_task("", total=sum(case.turns(wanted) for case in cases), completed=0)
 
         def advance(what: str) -> None:
             progress.update(task, advance=1, description=what)
@@ -87,10 +90,25 @@ def measure(
             done = progress.tasks[0].completed
             try:
                 runs[case.key] = list(case.measure(wanted, scratch / case.key, advance))
+            except KeyboardInterrupt:
+                failed[case.key] = INTERRUPTED
+                return runs, failed
             except RunFailed as failure:
                 failed[case.key] = str(failure)
                 progress.update(task, completed=done + case.turns(wanted))
     return runs, failed
+
+
+def check_writable(file: Path) -> None:
+    """Before anything is measured for it. Raises CannotRun."""
+    there = file.exists()
+    try:
+        with file.open("a"):
+            pass
+        if not there:
+            file.unlink()
+    except OSError as error:
+        raise CannotRun(f"{file} cannot be written: {error.strerror}") from None
 
 
 def save(results: Results, file: Path) -> None:

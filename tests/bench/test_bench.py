@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
+import psutil
 import pytest
 from rich.console import Console
 
@@ -149,7 +152,7 @@ def test_the_programs_are_built_anew_when_a_source_changed(tmp_path: Path, monke
         (["--runs", "0"], "0 is not in the range 1<=x<=50"),
         (["--seconds", "0.1"], "0.1 is not in the range 0.2<=x<=60"),
         (["--from", "nowhere.json"], "'nowhere.json' does not exist"),
-        (["--json", "nowhere/now.json"], "there is no folder 'nowhere' to write it to"),
+        (["--from", __file__, "--quick"], "--from shows all that was measured"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_with_a_sentence(arguments: list[str], sentence: str) -> None:
@@ -157,6 +160,43 @@ def test_options_that_make_no_sense_are_refused_with_a_sentence(arguments: list[
 
     assert (ended.returncode, ended.stdout) == (2, "")
     assert sentence in " ".join(ended.stderr.replace("│", "").split())
+
+
+@pytest.mark.parametrize("option", ["--json", "--page"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(option: str) -> None:
+    ended = bench("--case", "one", option, "nowhere/now")
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "nowhere/now cannot be written: No such file or directory" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_bench_that_is_ended_ends_what_it_has_started(number: int, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("tickwire")), "bench", "--case", "ingest", "--seconds", "30"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            started = loaded(psutil.Process(process.pid))
+        except BaseException:
+            process.kill()
+            raise
+        os.kill(process.pid, number)
+        said, _ = process.communicate(timeout=30)
+
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert alive == []
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "ingest has no figures: it was interrupted" in said
+
+
+def loaded(bench: psutil.Process) -> list[psutil.Process]:
+    """What it has started, once the load is there, which is the last."""
+    while bench.status() != psutil.STATUS_ZOMBIE:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            started = bench.children(recursive=True)
+            if any("--server-pid" in each.cmdline() for each in started):
+                return started
+    raise AssertionError("it ended before it had begun")
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "x", '{"runs": 1, "machine": {}}'])

@@ -146,6 +146,27 @@ async def test_what_cannot_be_sent_leaves_what_is_sent_in_the_same_turn_as_it_wa
     assert sorted(data[6:]) == ["acknowledged", "last"]
 
 
+async def test_data_whose_packing_publishes_is_whole_and_so_is_what_it_published(url: str) -> None:
+    class Telling(dict[str, object]):
+        def items(self) -> Any:
+            client.publish_nowait("t", "inner")
+            with contextlib.suppress(TypeError):
+                client.publish_nowait("t", object())
+            batch.add("t", "in the batch")
+            return super().items()
+
+    async with connect(url) as client, client.subscribe("t") as subscription, client.batch() as batch:
+        client.publish_nowait("t", "first")
+        client.publish_nowait("t", Telling(a=1))
+        with pytest.raises(TypeError):
+            client.publish_nowait("t", Telling(a=object()))
+        batch.add("t", [Telling(b=2)])
+        await client.flush()
+
+        received = [(await anext(subscription)).data for _ in range(5)]
+    assert received == ["first", "inner", {"a": 1}, "inner", "inner"]
+
+
 async def test_a_client_that_is_closed_in_the_turn_takes_nothing_more(url: str) -> None:
     async with connect(url) as client:
         client.publish_nowait("t", 1)

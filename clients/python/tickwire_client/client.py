@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
+import msgpack
+
 from tickwire import __version__
 from tickwire.wire.limits import MSGPACK
 
@@ -21,7 +23,7 @@ from .deadlines import Deadlines
 from .errors import BufferFull, ConnectionLost, Refused, TickwireError
 from .messages import Receipt
 from .opening import Opening
-from .payloads import new_packer, pack
+from .payloads import new_packer, not_packed
 from .publishes import Entry, Whole
 from .reading import Reading, settle
 from .runs import MESSAGE_BYTES, Runs
@@ -92,7 +94,7 @@ class Client(Reading):
         on_refused: Callable[[Refused], None] | None,
     ) -> None:
         self._session, self._connection, self._outbox = session, connection, session.outbox
-        self._packer = new_packer()
+        self._packer: msgpack.Packer | None = None
         self._deadlines = Deadlines(timeout, session.outbox.abandon)
         self._timeout = timeout
         self._on_refused = on_refused
@@ -138,12 +140,13 @@ class Client(Reading):
         # for the benchmarks `sdk` and `sdk: post 64`.
         outbox, connection = self._outbox, self._connection
         if payload is None and data is not MISSING:
+            # Taken away while it packs: data may run code that publishes.
+            packer, self._packer = self._packer or new_packer(), None
             try:
-                body: bytes = self._packer.pack(data)
-            except BaseException:
-                self._packer.reset()
-                body = pack(data)
-            format = MSGPACK
+                body: bytes = packer.pack(data)
+            except (TypeError, ValueError) as error:
+                raise not_packed(error) from None
+            self._packer, format = packer, MSGPACK
         else:
             body, format = encoded(data, payload)
         size = len(body)

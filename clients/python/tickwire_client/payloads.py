@@ -46,15 +46,14 @@ _FAULTS = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackE
 
 
 def new_packer() -> msgpack.Packer:
-    """What packs as `pack` does, for one thread. After an error it is to be reset, and `pack` says what is wrong."""
+    """What packs as `pack` does, one value at a time. After an error it holds a part of that: it is of no use then."""
     return msgpack.Packer(datetime=True, autoreset=True)
 
 
 class _Packers(threading.local):
     """A packer for each thread: the data of one may run Python code of its own, and another thread meanwhile."""
 
-    def __init__(self) -> None:
-        self.packer = new_packer()
+    packer: msgpack.Packer | None = None  # none while it packs: data may run code that packs something else
 
 
 _local = _Packers()
@@ -62,19 +61,23 @@ _local = _Packers()
 
 def pack(data: Any) -> bytes:
     """The payload of any value msgpack can hold; an aware datetime is a timestamp. Raises TypeError or ValueError."""
-    packer = _local.packer
+    packer, _local.packer = _local.packer or new_packer(), None
     try:
         packed: bytes = packer.pack(data)
-    except BaseException as error:
-        packer.reset()  # or what was packed before the fault would stand in front of the next payload
-        if isinstance(error, (TypeError, ValueError)) and "datetime" in str(error):
-            text = "a datetime without a time zone cannot be sent, an aware one can: datetime.now(UTC)"
-            raise TypeError(text) from None
-        if isinstance(error, TypeError):
-            text = "data is None, bool, int, float, str, bytes, list, dict or an aware datetime, and what holds such"
-            raise TypeError(f"{error}: {text}; make it one of them, or give payload=") from None
-        raise
+    except (TypeError, ValueError) as error:
+        raise not_packed(error) from None
+    _local.packer = packer
     return packed
+
+
+def not_packed(error: TypeError | ValueError) -> TypeError | ValueError:
+    """The same, with what to do about it."""
+    if "datetime" in str(error):
+        return TypeError("a datetime without a time zone cannot be sent, an aware one can: datetime.now(UTC)")
+    if isinstance(error, TypeError):
+        text = "data is None, bool, int, float, str, bytes, list, dict or an aware datetime, and what holds such"
+        return TypeError(f"{error}: {text}; make it one of them, or give payload=")
+    return error
 
 
 def unpack(payload: bytes) -> Any:

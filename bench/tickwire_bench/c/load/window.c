@@ -82,6 +82,7 @@ void open_window(measurement *m) {
 void close_window(measurement *m) {
     m->end_ns = clock_ns();
     m->own_cpu = own_cpu() - m->own_cpu;
+    if (m->own_cpu < 0) m->own_cpu = 0; /* it was idle, and another process had its core */
     m->server_cpu = server_cpu() - m->server_cpu;
     m->own_wait = wait_of(getpid()) - m->own_wait;
     m->server_wait = wait_of(asked.server_pid) - m->server_wait;

@@ -64,22 +64,24 @@ def bench(
             raise click.BadParameter(f"{key!r} is none of {', '.join(CASES)}", param_hint="--case")
     if page is not None and importlib.util.find_spec("matplotlib") is None:
         raise click.ClickException("--page draws its plots with matplotlib: pip install 'tickwire[bench]'")
-    for path in (file, page):
-        if path is not None and not path.parent.is_dir():
-            raise click.BadParameter(f"there is no folder {str(path.parent)!r} to write it to")
-    if saved is not None:
-        results = running.load(saved)
-    else:
-        command = machine.own_command(sys.argv[1:], ("--json", "--page"))
-        try:
+    if saved is not None and (keys or runs or seconds or quick):
+        raise click.UsageError("--from shows all that was measured: it goes without --case, --runs, --seconds, --quick")
+    try:
+        for path in (file, page):
+            if path is not None:
+                running.check_writable(path)
+        if saved is not None:
+            results = running.load(saved)
+        else:
+            command = machine.own_command(sys.argv[1:], ("--json", "--page"))
             results = running.run(keys, running.effort(quick, runs, seconds), command, Console(stderr=True))
-        except running.CannotRun as failure:
-            raise click.ClickException(str(failure)) from None
+    except running.CannotRun as failure:
+        raise click.ClickException(str(failure)) from None
+    console = Console()
+    running.show(console if console.is_terminal else Console(width=150), results)
     if file is not None:
         running.save(results, file)
     if page is not None:
         running.write_page(results, page)
-    console = Console()
-    running.show(console if console.is_terminal else Console(width=150), results)
-    if results.get("failed"):
-        sys.exit(1)
+    if failed := results.get("failed"):
+        sys.exit(130 if running.INTERRUPTED in failed.values() else 1)

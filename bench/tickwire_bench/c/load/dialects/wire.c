@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "../msgpack.h"
+#include "../payload.h"
 
 enum { BEAT = 5, BYE = 6, WELCOME = 16, SUBSCRIBED = 17, ACK = 19, REFUSED = 20, DELIVERY = 21, GAP = 22, MARK = 23 };
 
@@ -105,6 +106,17 @@ static void expect_offset(connection *c, int topic, uint64_t offset) {
              (unsigned long long)c->next[topic] - 1);
 }
 
+/* With one publisher, a message's number is as far from its offset as that of every other message of its topic. All of
+ * them are looked at for reader 0; the others get the same bytes, of which the first and last message are looked at. */
+static void check_number(connection *c, int topic, uint64_t offset, const uint8_t *payload) {
+    uint64_t *apart = &c->next[asked.topics + topic], mine = get_u64(payload + NUMBER_AT) - offset + 1; /* 0: not known yet */
+    if (asked.publishers != 1) return;
+    if (!*apart) *apart = mine;
+    if (*apart != mine)
+        fail("reader %d: " TOPIC_PREFIX "%d has message %llu at offset %llu, expected %llu", c->number, topic,
+             (unsigned long long)(mine + offset - 1), (unsigned long long)offset, (unsigned long long)(*apart + offset - 1));
+}
+
 static void read_section(connection *c, cursor *in) {
     size_t elements = read_array(in);
     if (elements < 5) fail("a section of %zu elements", elements);
@@ -118,10 +130,13 @@ static void read_section(connection *c, cursor *in) {
     if (asked.publishers) {
         check_size(payload.size);
         sample_latency(c, payload.data);
+        check_number(c, topic, first, payload.data);
     }
     for (size_t i = 1; i < messages; i++) {
         payload = read_payload(in);
-        if (asked.publishers) check_size(payload.size);
+        if (!asked.publishers) continue;
+        check_size(payload.size);
+        if (!c->number || i == messages - 1) check_number(c, topic, first + i, payload.data);
     }
     skip(in, elements - 5);
     c->next[topic] = first + messages + 1;
@@ -150,6 +165,7 @@ static void on_delivery(connection *c, cursor *in) {
 
 static void on_subscribed(connection *c, cursor *in) {
     int id = (int)read_uint(in);
+    if (id < 1 || id > (c->topics ? asked.each : 1)) fail("the broker answered a subscription that there is not: %d", id);
     skip(in, 2); /* stream, stamp */
     if (!read_nil(in) && c->role == READER) c->next[topic_of(c, id - 1)] = read_uint(in) + 1;
     one_answered(c);

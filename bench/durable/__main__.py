@@ -19,7 +19,7 @@ from durable import catching_up, publishing, restarting, servers, showing
 from durable.sheets import sheets
 from durable.workloads import CASES
 from tickwire_bench import history, machine, programs
-from tickwire_bench.processes import Figures, RunFailed, raise_limit_on_files
+from tickwire_bench.processes import Figures, RunFailed, prepare
 
 PARTS = ("publishing", "catch-up", "restart")
 
@@ -75,7 +75,7 @@ def main(
     effort = _effort(QUICK if quick else FULL, rounds, seconds)
     parts = parts or PARTS
     _check_machine(parts)
-    raise_limit_on_files()
+    prepare()
     results: Figures = {"machine": machine.describe(), "effort": dataclasses.asdict(effort)}
     results["versions"] = servers.versions() if "publishing" in parts else {}
     try:

@@ -7,7 +7,8 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -19,7 +20,7 @@ from peers.cases import CASES
 from peers.running import Effort
 from peers.starting import PEERS
 from tickwire_bench import machine, programs
-from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, raise_limit_on_files
+from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, prepare
 from tickwire_bench.running import CannotRun, check_writable
 
 FULL, QUICK = Effort(7, 1.0, 0.3), Effort(2, 0.4, 0.2)
@@ -87,7 +88,7 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
         raise click.ClickException(str(failure)) from None
     if SERVER_CORE == LOAD_CORE:
         raise click.ClickException("two cores are needed: one for the server, one for the load")
-    raise_limit_on_files()
+    prepare()
     versions = {peer.name: peer.version() for peer in PEERS if not wanted or peer.name in wanted}
     peers = [peer for peer in PEERS if versions.get(peer.name)]
     results: showing.Results = {
@@ -101,33 +102,39 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
     cases = [case for case in CASES if not keys or case.key in keys]
     others = [module for key, module in OTHERS.items() if not keys or key in keys]
     grows = not keys if grows is None else grows
-    total = sum(running.turns_of(case, peers, effort) for case in cases) + sum(
-        each.turns(peers, effort) for each in others
-    )
-    total += sum(growth.turns()) if grows else 0
-    columns = (TextColumn("{task.description:40}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    total = sum(running.turns_of(case, peers, effort) for case in cases)
+    total += sum(each.turns(peers, effort) for each in others) + (sum(growth.turns()) if grows else 0)
+    with _scratch() as scratch, _progress(total) as advance:
+        for case in cases:
+            results["cases"][case.key] = list(running.measure(case, peers, effort, scratch, advance))
+        for each in others:
+            results["cases"][each.KEY] = list(each.measure(peers, effort, scratch, advance))
+        if grows:
+            results["growth"] = {
+                axis.key: growth.measure(axis, peers, effort, scratch, advance) for axis in growth.AXES
+            }
+    return results
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A directory for what servers write; Tickwire's failure within it is the end, and said."""
     scratch = Path(tempfile.mkdtemp(prefix="peers-"))
+    try:
+        yield scratch
+    except RunFailed as failure:
+        raise click.ClickException(str(failure)) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[running.Advance]:
+    columns = (TextColumn("{task.description:40}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     # Once a second: drawing takes CPU from the cores that are measured.
     with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=1) as progress:
         task = progress.add_task("", total=total, completed=-1)
-
-        def advance(what: str) -> None:
-            progress.update(task, advance=1, description=what)
-
-        try:
-            for case in cases:
-                results["cases"][case.key] = list(running.measure(case, peers, effort, scratch, advance))
-            for each in others:
-                results["cases"][each.KEY] = list(each.measure(peers, effort, scratch, advance))
-            if grows:
-                results["growth"] = {
-                    axis.key: growth.measure(axis, peers, effort, scratch, advance) for axis in growth.AXES
-                }
-        except RunFailed as failure:
-            raise click.ClickException(str(failure)) from None
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-    return results
+        yield lambda what: progress.update(task, advance=1, description=what)
 
 
 def _read(file: Path) -> showing.Results:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -17,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from tickwire_bench import programs
 
@@ -25,7 +25,6 @@ STARTING_S, STOPPING_S = 60.0, 12.0  # the library websockets waits 10 s for cli
 LISTENING = r"listening on ws://\S+:(\d+)/ws"
 CONNECTIONS = 30_000  # the broker's cap per address: all readers come from one
 
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 _CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = _CORES[0], _CORES[-1]
 
@@ -61,10 +60,19 @@ class Server:
         self.process.wait()
 
 
-def raise_limit_on_files() -> None:
-    """Children inherit it: a server with 5,000 connections needs as many descriptors."""
+def prepare() -> None:
+    """For a program that starts many: children inherit the limit on descriptors, and each connection needs one.
+
+    On SIGTERM and SIGHUP, as on an interrupt, what was started is ended, and what was written for it removed.
+    """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _unwind)
+
+
+def _unwind(number: int, _: FrameType | None) -> NoReturn:
+    sys.exit(128 + number)
 
 
 @contextmanager
@@ -154,7 +162,7 @@ def started_server(name: str, command: Sequence[str], ready: str = LISTENING, po
     with tempfile.TemporaryFile() as log:
         start = time.perf_counter()
         with on_core(SERVER_CORE):
-            process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_end_with_the_bench)
+            process = subprocess.Popen(_tied(command), stdout=log, stderr=log)
         try:
             found = _said_ready(process, log.fileno(), name, ready)
             yield Server(name, process.pid, port or int(found[1]), process, time.perf_counter() - start)
@@ -185,9 +193,7 @@ def _said_ready(process: subprocess.Popen[bytes], log: int, name: str, ready: st
 @contextmanager
 def _started(core: int | None, command: list[str]) -> Iterator[subprocess.Popen[str]]:
     with on_core(core):
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_end_with_the_bench
-        )
+        process = subprocess.Popen(_tied(command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:
@@ -197,10 +203,15 @@ def _started(core: int | None, command: list[str]) -> Iterator[subprocess.Popen[
             pipe.close()
 
 
-def _end_with_the_bench() -> None:
-    """Where the bench is killed, the system kills what it has started (prctl(2), PR_SET_PDEATHSIG)."""
-    if _libc is not None:
-        _libc.prctl(1, signal.SIGKILL)
+def _tied(command: Sequence[str]) -> list[str]:
+    """The command as one that the system kills where the bench is killed (prctl(2), PR_SET_PDEATHSIG).
+
+    A program does it and not a `preexec_fn`: Python runs the hooks of `os.fork` for one, and a KeyboardInterrupt in
+    those is told on stderr and forgotten.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    return [str(programs.tied()), str(os.getpid()), *command]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 
 from tickwire import __version__
@@ -29,6 +30,12 @@ def floor(name: str) -> Path:
     return _built(f"floor-{name}", [SOURCES / "floor" / f"{name}.c", SOURCES / "floor" / "websocket.c"])
 
 
+def tied() -> Path:
+    """What runs a command so that it ends with the process that started it (Linux)."""
+    return _built("tied", [SOURCES / "tied.c"])
+
+
+@cache
 def _has_openssl() -> bool:
     """Whether its headers are there: without them the load generator speaks no TLS."""
     compiler = _compiler()

@@ -18,7 +18,7 @@ from tickwire_bench.cases import CASES
 from tickwire_bench.cases.effort import FULL, QUICK, Case, Effort
 from tickwire_bench.figures import sheet
 from tickwire_bench.figures.sheet import Sheet
-from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, Figures, RunFailed, raise_limit_on_files
+from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, Figures, RunFailed, prepare
 
 Results = dict[
     str, Any
@@ -51,7 +51,7 @@ def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> R
         errors.print(
             "Only one core: the server and the load take turns on it, so the figures say little.", style="yellow"
         )
-    raise_limit_on_files()
+    prepare()
     where = machine.describe()
     scratch = Path(tempfile.mkdtemp(prefix="tickwire-bench-"))
     try:

@@ -170,23 +170,30 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(optio
     assert "nowhere/now cannot be written: No such file or directory" in ended.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_bench_that_is_ended_ends_what_it_has_started(number: int, tmp_path: Path) -> None:
+ENDED = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
+
+
+@pytest.mark.parametrize("number", ENDED, ids=lambda number: number.name)
+def test_a_bench_that_is_ended_ends_what_it_has_started(number: signal.Signals, tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("tickwire")), "bench", "--case", "ingest", "--seconds", "30"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            started = loaded(psutil.Process(process.pid))
-        except BaseException:
-            process.kill()
-            raise
-        os.kill(process.pid, number)
+    process = subprocess.Popen(
+        command, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        started = loaded(psutil.Process(process.pid))
+        process.send_signal(number)
         said, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
 
     _, alive = psutil.wait_procs(started, timeout=20)
     assert alive == []
+    assert process.returncode == ENDED[number]
     if number == signal.SIGINT:
-        assert process.returncode == 130
         assert "ingest has no figures: it was interrupted" in said
+    if number != signal.SIGKILL:
+        assert list(tmp_path.iterdir()) == []
 
 
 def loaded(bench: psutil.Process) -> list[psutil.Process]:

@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
 
+from tickwire_bench.cases.loads import cpu as cpu_of
+from tickwire_bench.cases.loads import waited
 from tickwire_bench.processes import Figures
 
 NOISE = 1.15  # times one of two that are the same may seem to be the other, on a shared machine
 FAR = 4.0  # times as slow as the best: not the best in any other round
+_p50, _p99 = waited("p50"), waited("p99")
 Round = dict[str, Figures]  # what each contender's turn came to; {"failed": why} where there are no figures
 
 
@@ -168,7 +171,7 @@ def verdict(case: Case, rounds: list[Round], ours: str, floor: str) -> Verdict |
         ratios = [turn[ours]["deliveries_per_s"] / turn[best]["deliveries_per_s"] for turn in rounds]
         found.promises.append(Promise("the deliveries a second of the best peer", ratios, case.gate, case.goal))
     if case.of_floor is not None and floor in rounds[0]:
-        ratios = [_cpu(turn[ours]) / _cpu(turn[floor]) for turn in rounds]
+        ratios = [cpu_of(turn[ours]) / cpu_of(turn[floor]) for turn in rounds]
         found.promises.append(Promise("the CPU of a delivery that the floor takes", ratios, case.of_floor, most=True))
     return found
 
@@ -176,7 +179,7 @@ def verdict(case: Case, rounds: list[Round], ours: str, floor: str) -> Verdict |
 def _latency(bounds: tuple[float, float], rounds: list[Round], ours: str, peers: list[str]) -> Verdict:
     waits, cpu = bounds
     found = Verdict(_least(peers, rounds, _p99))
-    for what, figure, bound in (("p50", _p50, waits), ("p99", _p99, waits), ("CPU", _cpu, cpu)):
+    for what, figure, bound in (("p50", _p50, waits), ("p99", _p99, waits), ("CPU", cpu_of, cpu)):
         best = _least(peers, rounds, figure)
         ratios = [figure(turn[ours]) / figure(turn[best]) for turn in rounds]
         found.promises.append(Promise(f"the {what} of the best peer, {best}", ratios, bound, most=True))
@@ -186,15 +189,3 @@ def _latency(bounds: tuple[float, float], rounds: list[Round], ours: str, peers:
 def _least(peers: list[str], rounds: list[Round], figure: Callable[[Figures], float]) -> str:
     """The best of all rounds: of each round by itself, whoever the machine disturbed least would be it."""
     return min(peers, key=lambda name: median(figure(turn[name]) for turn in rounds))
-
-
-def _p50(figures: Figures) -> float:
-    return float(figures["latency_us"]["p50"])
-
-
-def _p99(figures: Figures) -> float:
-    return float(figures["latency_us"]["p99"])
-
-
-def _cpu(figures: Figures) -> float:
-    return float(figures["server_cpu_us_per_delivery"])

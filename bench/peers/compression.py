@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from peers.cases import Round
+from peers.cases import Round, failed
 from peers.running import Advance, Effort, take_turn
 from peers.starting import TICKWIRE, Contender, all_started
 from tickwire_bench import programs, ticks
+from tickwire_bench.cases.loads import cpu, wire_bytes
 from tickwire_bench.figures.sheet import Sheet, promised
 from tickwire_bench.figures.unit import BYTES, MILLIONS, SHARE, TIMES, US
-from tickwire_bench.processes import Figures
 
 KEY = "compression"
 TITLE = "permessage-deflate: 1,000 readers of real ticks, 64 a frame or send"
@@ -72,15 +72,15 @@ def sheet(rounds: list[Round]) -> Sheet:
     )
     for name in rounds[0]:
         runs = [round[name] for round in rounds]
-        if failed := next((run["failed"] for run in runs if "failed" in run), None):
-            found.rows.append([name, f"failed: {failed}", "", "", "", ""])
+        if (why := failed(rounds, name)) is not None:
+            found.rows.append([name, f"failed: {why}", "", "", "", ""])
             continue
         row = [name, MILLIONS.spread([run["deliveries_per_s"] for run in runs])]
-        row += [BYTES.show(median(map(_bytes, runs))), US.spread([_cpu(run) for run in runs])]
+        row += [BYTES.show(median(map(wire_bytes, runs))), US.spread([cpu(run) for run in runs])]
         if name.endswith("compressed"):
             plain = [round[name.replace("compressed", "plain")] for round in rounds]
-            smaller = [_bytes(a) / _bytes(b) for a, b in zip(runs, plain, strict=True) if "failed" not in b]
-            dearer = [_cpu(a) / _cpu(b) for a, b in zip(runs, plain, strict=True) if "failed" not in b]
+            smaller = [wire_bytes(a) / wire_bytes(b) for a, b in zip(runs, plain, strict=True) if "failed" not in b]
+            dearer = [cpu(a) / cpu(b) for a, b in zip(runs, plain, strict=True) if "failed" not in b]
             row += [SHARE.show(median(smaller)), TIMES.spread(dearer)] if smaller else ["", ""]
             if name.startswith(TICKWIRE.name):
                 found.goals = [
@@ -91,11 +91,3 @@ def sheet(rounds: list[Round]) -> Sheet:
             row += ["", ""]
         found.rows.append(row)
     return found
-
-
-def _bytes(run: Figures) -> float:
-    return float(run["bytes_in"] / max(run["deliveries"], 1))
-
-
-def _cpu(run: Figures) -> float:
-    return float(run["server_cpu_us_per_delivery"])

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from peers.cases import Round
+from peers.cases import Round, failed
 from peers.running import Advance, Effort
 from peers.starting import TICKWIRE, Contender, all_started, awake
+from tickwire_bench.cases.connections import idle_bytes
 from tickwire_bench.figures.sheet import Sheet, promised
 from tickwire_bench.figures.unit import KIB, SECONDS, THOUSANDS, US
-from tickwire_bench.processes import Figures, RunFailed, Server, first_line, load, started_load
+from tickwire_bench.processes import Figures, RunFailed, load
 
 KEY = "connections"
-CONNECTIONS, FEW = 5_000, 200
+CONNECTIONS = 5_000
 ROUNDS = 5  # at most: each starts every server anew
 TIMES_IDLE = 3  # of them, in which the memory is looked at
-SETTLING_S = 1.0
 IDLE_GATE, IDLE_GOAL, BACK_GATE_S, BACK_GOAL_S = 14 << 10, 8 << 10, 4.0, 1.0
 NOTE = """\
 Idle: what the process has more of for each of 4,800 connections that are upgraded where they are WebSockets, greeted
@@ -52,18 +50,9 @@ def _turn(contender: Contender, directory: Path, idle: bool) -> Figures:
     with all_started([contender], directory) as (server,), awake(server):
         figures = load(server, "--mode", contender.dialect, "--storm", CONNECTIONS)
     if idle:
-        with all_started([contender], directory) as (server,), awake(server), ExitStack() as held:
-            few = _with(server, contender, held, FEW)
-            more = CONNECTIONS - FEW
-            figures["idle_bytes"] = (_with(server, contender, held, more) - few) / more
+        with all_started([contender], directory) as (server,), awake(server):
+            figures["idle_bytes"] = idle_bytes(server, CONNECTIONS, "--mode", contender.dialect)
     return figures
-
-
-def _with(server: Server, contender: Contender, held: ExitStack, connections: int) -> int:
-    options = ("--mode", contender.dialect, "--idle", connections, "--duration", 300)
-    first_line(held.enter_context(started_load(server, *options)), f"opening idle connections to {contender.name}")
-    time.sleep(SETTLING_S)
-    return server.rss()
 
 
 def sheet(rounds: list[Round]) -> Sheet:
@@ -76,8 +65,8 @@ def sheet(rounds: list[Round]) -> Sheet:
     rows: list[tuple[float, list[str]]] = []
     for name in rounds[0]:
         runs = [round[name] for round in rounds]
-        if failed := next((run["failed"] for run in runs if "failed" in run), None):
-            rows.append((1e9, [name, f"failed: {failed}", "", "", ""]))
+        if (why := failed(rounds, name)) is not None:
+            rows.append((1e9, [name, f"failed: {why}", "", "", ""]))
             continue
         back = [run["back_s"] for run in runs]
         used = [run["server_cpu_s"] * 1e6 / CONNECTIONS for run in runs]

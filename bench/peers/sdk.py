@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from peers.cases import Round
+from peers.cases import Round, failed
 from peers.running import Advance, Effort
 from peers.starting import NATS, REDIS, TICKWIRE, Contender, all_started, awake
 from tickwire_bench.figures.sheet import Goal, Sheet, promised
@@ -118,8 +118,8 @@ def sheet(rounds: list[Round]) -> Sheet:
     rows: list[tuple[float, list[str]]] = []
     for name in rounds[0]:
         runs = [round[name] for round in rounds]
-        if failed := next((run["failed"] for run in runs if "failed" in run), None):
-            rows.append((0, [name, f"failed: {failed}", "", ""]))
+        if (why := failed(rounds, name)) is not None:
+            rows.append((0, [name, f"failed: {why}", "", ""]))
             continue
         rates = [run["messages_per_s"] for run in runs]
         ratio = "" if name == TICKWIRE.name else TIMES.show(median(a / b for a, b in zip(ours, rates, strict=True)))
@@ -133,9 +133,7 @@ def sheet(rounds: list[Round]) -> Sheet:
 
 def goals(rounds: list[Round]) -> Iterator[Goal]:
     """Beside the best of the others in the same round."""
-    others = [
-        name for name in rounds[0] if name != TICKWIRE.name and not any("failed" in round[name] for round in rounds)
-    ]
+    others = [name for name in rounds[0] if name != TICKWIRE.name and failed(rounds, name) is None]
     if others:
         ratios = [
             round[TICKWIRE.name]["messages_per_s"] / max(round[name]["messages_per_s"] for name in others)

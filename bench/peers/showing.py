@@ -16,9 +16,10 @@ from peers import compression, connections, sdk
 from peers.cases import CASES, Case, Promise, Round, Verdict, failed, figures_of, verdict
 from peers.growth import AXES
 from peers.starting import FLOOR_ITSELF, TICKWIRE
+from tickwire_bench.cases.loads import cores
 from tickwire_bench.figures import sheet
 from tickwire_bench.figures.sheet import Sheet
-from tickwire_bench.figures.unit import MILLIONS, MS, SHARE, TIMES, US
+from tickwire_bench.figures.unit import MILLIONS, MS, TIMES, US
 from tickwire_bench.processes import Figures
 
 Results = dict[str, Any]
@@ -179,7 +180,7 @@ def _rows(rounds: list[Round]) -> Iterator[list[str]]:
             MILLIONS.spread([run["deliveries_per_s"] for run in runs]),
             US.spread([run["server_cpu_us_per_delivery"] for run in runs]),
             *(MS.show(median(run["latency_us"][percent] for run in runs)) for percent in ("p50", "p99")),
-            _cores(runs),
+            cores(runs),
             _ratio(ours, runs) if name != TICKWIRE.name else "",
         ]
 
@@ -190,11 +191,6 @@ def _ratio(ours: list[Figures], theirs: list[Figures]) -> str:
 
 def _median_rate(runs: list[Figures]) -> float:
     return 0.0 if any("failed" in run for run in runs) else median(run["deliveries_per_s"] for run in runs)
-
-
-def _cores(runs: list[Figures]) -> str:
-    server = median(run["server_cpu_s"] / run["seconds"] for run in runs)
-    return f"{SHARE.show(server)}, {SHARE.show(median(run['own_cpu_share'] for run in runs))}"
 
 
 def _origin(results: Results) -> dict[str, str]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
 
 import msgpack
 
-TOPIC, CREDIT_TOPIC = "bench.0", "credit.bench"
-CREDIT = 1_024  # messages between two words of the reader to the publisher
-CHUNK = 1_024  # messages between two turns of the loop
-WARMUP_S = 0.5
-PADDING = b"x" * 41  # makes a message 64 bytes long
+from tickwire_bench.clients.publisher import CHUNK, PADDING
+from tickwire_bench.clients.reader import CREDIT, CREDIT_TOPIC, TOPIC, WARMUP_S, report
+
+__all__ = ["CREDIT_TOPIC", "TOPIC", "Pace", "Reading"]
 
 
 class Reading:
@@ -44,10 +42,7 @@ class Reading:
         elif not self._from and now >= self._start:
             self._start, self._cpu, self._from = now, time.process_time(), self._count
         elif self._from and now >= self._start + self._seconds and not self.done.is_set():
-            seconds = now - self._start
-            share = (time.process_time() - self._cpu) / seconds
-            rate = (self._count - self._from) / seconds
-            print(json.dumps({"messages_per_s": rate, "seconds": seconds, "own_cpu_share": share}), flush=True)
+            report(self._count - self._from, now - self._start, time.process_time() - self._cpu)
             self.done.set()
 
 

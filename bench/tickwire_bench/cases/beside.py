@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tickwire_bench.cases.loads import DELIVERIES, LoadCase, Rows, Step, cpu, deliveries
+from tickwire_bench.cases.loads import DELIVERIES, LoadCase, Rows, Step, cpu, deliveries, start_broker
 from tickwire_bench.figures.sheet import Goal, promised
 from tickwire_bench.figures.unit import TIMES
-from tickwire_bench.processes import Server, broadcaster, broker, floor
-
-
-def _broker(_: Path) -> AbstractContextManager[Server]:
-    return broker()
+from tickwire_bench.processes import Server, broadcaster, floor
 
 
 def _broadcaster(_: Path) -> AbstractContextManager[Server]:
@@ -55,7 +51,7 @@ def beside(
             Step("aiohttp broadcaster", (*size, "--mode", "raw"), "broadcaster"),
             Step("floor, in C", (*size, "--mode", "raw"), "floor"),
         ),
-        servers={"tickwire": _broker, "broadcaster": _broadcaster, "floor": _floor},
+        servers={"tickwire": start_broker, "broadcaster": _broadcaster, "floor": _floor},
         goals=goals,
         bars=DELIVERIES,
     )

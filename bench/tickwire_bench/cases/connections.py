@@ -28,18 +28,16 @@ class IdleConnections:
     title: str = "Idle connections: hello said, one subscription"
 
     def turns(self, effort: Effort) -> int:
-        return _runs(effort) * len(KINDS)
+        return effort.few * len(KINDS)
 
     def measure(self, effort: Effort, scratch: Path, advance: Advance) -> Iterator[Figures]:
-        for _ in range(_runs(effort)):
+        for _ in range(effort.few):
             yield {kind: self._slope(kind, effort, advance) for kind in KINDS}
 
     def _slope(self, kind: str, effort: Effort, advance: Advance) -> float:
         advance(f"{self.key}: {kind}")
-        with broker() as server, ExitStack() as held:
-            few = _with(server, held, FEW, kind)
-            more = effort.connections - FEW
-            return (_with(server, held, more, kind) - few) / more
+        with broker() as server:
+            return idle_bytes(server, effort.connections, *KINDS[kind])
 
     def sheets(self, runs: list[Figures]) -> Iterator[Sheet]:
         sheet = Sheet(self.title, ["", "resident in the broker, each"])
@@ -51,9 +49,16 @@ class IdleConnections:
         yield sheet
 
 
-def _with(server: Server, held: ExitStack, connections: int, kind: str) -> int:
-    options = ("--idle", connections, "--duration", 300, *KINDS[kind])
-    first_line(held.enter_context(started_load(server, *options)), "opening idle connections")
+def idle_bytes(server: Server, connections: int, *options: object) -> float:
+    """What each of so many connections adds to the resident memory of a server that has none: a slope."""
+    with ExitStack() as held:
+        few = _resident_with(server, held, FEW, *options)
+        return (_resident_with(server, held, connections - FEW, *options) - few) / (connections - FEW)
+
+
+def _resident_with(server: Server, held: ExitStack, connections: int, *options: object) -> int:
+    opening = started_load(server, "--idle", connections, "--duration", 300, *options)
+    first_line(held.enter_context(opening), f"opening idle connections to {server.name}")
     time.sleep(SETTLING_S)
     return server.rss()
 
@@ -91,7 +96,3 @@ class Storm:
             sheet.goals.append(promised("all are back after", SECONDS, back, BACK_S, BACK_GOAL_S, most=True))
         sheet.note = "Back is: upgraded, welcomed and subscribed. No TLS."
         yield sheet
-
-
-def _runs(effort: Effort) -> int:
-    return min(effort.runs, 3)

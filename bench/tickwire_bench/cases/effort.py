@@ -25,6 +25,11 @@ class Effort:
     stalled_bytes: int  # published while a reader does not read
     behind: int  # messages that a reader catches up with
 
+    @property
+    def few(self) -> int:
+        """The runs of what takes long and varies little."""
+        return min(self.runs, 3)
+
 
 FULL = Effort(5, 2.0, 0.5, 5_000, 2_000_000, 1_000_000_000, 500_000)
 QUICK = Effort(1, 0.5, 0.2, 1_200, 300_000, 200_000_000, 100_000)

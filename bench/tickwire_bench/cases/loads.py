@@ -76,7 +76,8 @@ CPU_OF_PUBLISH = Column("server CPU a message", cpu_of_publish, US)
 WIRE = Column("bytes on the wire", wire_bytes, BYTES)
 
 
-def _start(_: Path) -> AbstractContextManager[Server]:
+def start_broker(_: Path) -> AbstractContextManager[Server]:
+    """With its default settings, in memory."""
     return broker()
 
 
@@ -88,7 +89,7 @@ class LoadCase:
     title: str
     steps: tuple[Step, ...]
     columns: tuple[Column, ...] = (DELIVERIES, CPU, P50, P99)
-    servers: Mapping[str, Start] = field(default_factory=lambda: {"tickwire": _start})
+    servers: Mapping[str, Start] = field(default_factory=lambda: {"tickwire": start_broker})
     goals: Callable[[Rows], Iterator[Goal]] | None = None
     plot: Callable[[Rows], Plot] | None = None
     bars: Column | None = None

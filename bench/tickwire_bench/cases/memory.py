@@ -29,10 +29,10 @@ class Kept:
     title: str = "Memory of topics and of retained messages"
 
     def turns(self, effort: Effort) -> int:
-        return _runs(effort) * len(WHAT)
+        return effort.few * len(WHAT)
 
     def measure(self, effort: Effort, scratch: Path, advance: Advance) -> Iterator[Figures]:
-        for _ in range(_runs(effort)):
+        for _ in range(effort.few):
             yield {what: self._grown(what, advance) for what in WHAT}
 
     def _grown(self, what: str, advance: Advance) -> float:
@@ -49,7 +49,3 @@ class Kept:
         sheet = Sheet(self.title, ["", "resident in the broker, each"])
         sheet.rows += [[what, BYTES.spread([run[what] for run in runs])] for what in WHAT]
         yield sheet
-
-
-def _runs(effort: Effort) -> int:
-    return min(effort.runs, 3)

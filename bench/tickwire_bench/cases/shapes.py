@@ -21,6 +21,7 @@ from tickwire_bench.cases.loads import (
     Rows,
     Step,
     cpu,
+    start_broker,
     wire_bytes,
 )
 from tickwire_bench.figures.sheet import Goal, Plot, promised
@@ -179,14 +180,10 @@ def tls() -> LoadCase:
         "tls",
         "TLS 1.3, by Python's ssl module",
         steps,
-        servers={"tickwire": _plain, "behind TLS": _behind_tls},
+        servers={"tickwire": start_broker, "behind TLS": _behind_tls},
         bars=DELIVERIES,
         note="Each reader's bytes are enciphered for it alone: what is shared ends where TLS begins.",
     )
-
-
-def _plain(_: Path) -> AbstractContextManager[Server]:
-    return broker()
 
 
 def _behind_tls(_: Path) -> AbstractContextManager[Server]:

@@ -24,7 +24,7 @@ class StalledReader:
     title: str = f"1 of {READERS} readers stops reading: the others, and the broker's memory"
 
     def turns(self, effort: Effort) -> int:
-        return min(effort.runs, 3)
+        return effort.few
 
     def measure(self, effort: Effort, scratch: Path, advance: Advance) -> Iterator[Figures]:
         for _ in range(self.turns(effort)):

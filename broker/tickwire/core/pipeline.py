@@ -59,10 +59,7 @@ class Pipeline:
         """Put payloads into the topic's pending run; returns the first offset."""
         pending = self._pending
         if not topic.touched:
-            topic.touched = True
-            pending.touched.append(topic)
-            if self._under_way is None:
-                self.due = True
+            self._touch(topic)
         cost = size + _RUN_BYTES
         pending.bytes += cost
         if not peer.pending:

@@ -77,8 +77,7 @@ class Readership:
 
     def audience(self, topic: Topic, first: int) -> Audience:
         """Who gets the topic, of which the offset `first` comes next: who is behind has a cursor there, or before."""
-        interests = topic.interests if topic.matched == self.index.generation else self.interests(topic)
-        audience = self._audiences.of(interests)
+        audience = self._audiences.of(self.interests(topic))
         if audience.behind and topic.told != self._falls:
             for peer in audience.behind:
                 if peer.cursors is not None:

@@ -9,10 +9,26 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
+from typing import Any
 
 LIBRARY = Path(__file__).with_name("native.so")
 
-_pointer, _u64, _i64 = ctypes.c_void_p, ctypes.c_uint64, ctypes.c_int64
+_object, _bytes, _pointer = ctypes.py_object, ctypes.c_char_p, ctypes.c_void_p
+_i32, _u32, _i64, _u64 = ctypes.c_int32, ctypes.c_uint32, ctypes.c_int64, ctypes.c_uint64
+# What each function gives and takes, as it is declared in C.
+_FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "tickwire_send": (_i64, [_i32, _bytes, _u64]),
+    "tickwire_send_to_all": (_i64, [_pointer, _pointer, _u64, _bytes, _u64, _pointer, _pointer]),
+    "tickwire_fan_out": (_i64, [_pointer, _object, _pointer, _u32, *[_pointer] * 8]),
+    "tickwire_payload_ends": (_i64, [_bytes, _u64, _u64, _u64, _pointer]),
+    "tickwire_take_frames": (_i64, [_object, _bytes, _u64, _u64, _u64, _i32, _pointer]),
+    "tickwire_plain_payloads": (_object, [_object, _bytes, _u64, _u64, _u64, _pointer, _u64, _pointer]),
+    "tickwire_writer_open": (_pointer, [_i32, _i32]),
+    "tickwire_writer_ended": (_i64, [_pointer]),
+    "tickwire_writer_result": (_i64, [_pointer]),
+    "tickwire_writer_give": (None, [_pointer, _pointer, _u64, _i64, _bytes, _u64]),
+    "tickwire_writer_close": (None, [_pointer]),
+}
 
 
 def load() -> ctypes.PyDLL | None:
@@ -24,44 +40,9 @@ def load() -> ctypes.PyDLL | None:
         library = ctypes.PyDLL(str(LIBRARY))
     except OSError:
         return None
-    library.tickwire_send.argtypes = [ctypes.c_int32, ctypes.c_char_p, _u64]
-    library.tickwire_send_to_all.argtypes = [_pointer, _pointer, _u64, ctypes.c_char_p, _u64, _pointer, _pointer]
-    library.tickwire_fan_out.argtypes = [_pointer, ctypes.py_object, _pointer, ctypes.c_uint32, *[_pointer] * 8]
-    library.tickwire_payload_ends.argtypes = [ctypes.c_char_p, _u64, _u64, _u64, _pointer]
-    library.tickwire_take_frames.argtypes = [
-        ctypes.py_object,
-        ctypes.c_char_p,
-        _u64,
-        _u64,
-        _u64,
-        ctypes.c_int32,
-        _pointer,
-    ]
-    library.tickwire_plain_payloads.argtypes = [
-        ctypes.py_object,
-        ctypes.c_char_p,
-        *[_u64] * 3,
-        _pointer,
-        _u64,
-        _pointer,
-    ]
-    library.tickwire_plain_payloads.restype = ctypes.py_object
-    for function in (
-        library.tickwire_send,
-        library.tickwire_send_to_all,
-        library.tickwire_fan_out,
-        library.tickwire_payload_ends,
-        library.tickwire_take_frames,
-    ):
-        function.restype = _i64
-    if hasattr(library, "tickwire_writer_open"):  # Linux
-        library.tickwire_writer_open.argtypes = [ctypes.c_int32, ctypes.c_int32]
-        library.tickwire_writer_open.restype = _pointer
-        library.tickwire_writer_ended.argtypes = library.tickwire_writer_result.argtypes = [_pointer]
-        library.tickwire_writer_ended.restype = library.tickwire_writer_result.restype = _i64
-        library.tickwire_writer_give.argtypes = [_pointer, _pointer, _u64, _i64, ctypes.c_char_p, _u64]
-        library.tickwire_writer_give.restype = library.tickwire_writer_close.restype = None
-        library.tickwire_writer_close.argtypes = [_pointer]
+    for name, (result, arguments) in _FUNCTIONS.items():
+        if function := getattr(library, name, None):  # those of the writer are there on Linux
+            function.restype, function.argtypes = result, arguments
     return library
 
 

@@ -35,7 +35,8 @@ bool secure(connection *c) {
     }
     ERR_clear_error();
     int result = SSL_do_handshake(c->tls);
-    return result == 1 || !waits(c, result, "in the handshake");
+    if (result != 1 && !waits(c, result, "in the handshake")) broken(c, "in the handshake");
+    return result == 1;
 }
 
 /* As recv, but as much as there is: -1 with EAGAIN where that is nothing. */

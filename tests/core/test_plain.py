@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import msgpack
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from house.link import House, Link
@@ -15,7 +15,7 @@ from tickwire.core.limits import Limits
 from tickwire.native import native
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Delivery, Hello, Publish, Run, Subscribe, Subscribed
-from tickwire.wire.plain import head_of, payloads_behind, payloads_in_python
+from tickwire.wire.plain import Apart, apart, apart_in_python, head_of, payloads_behind, payloads_in_python
 
 LIMITS = Limits(payload_bytes=700, frame_bytes=1_500, frame_messages=4, topics=3, pending_peer_bytes=2_000)
 
@@ -233,3 +233,37 @@ def test_the_library_takes_what_its_reference_takes_and_leaves_longer_headers_to
     assert start <= behind <= last
     if behind < last:  # of what the reference took, it has left one that a publisher would not write so
         assert msgpack.packb(msgpack.unpackb(frames[behind])) != frames[behind]
+
+
+@settings(max_examples=500)
+@given(st.lists(st.one_of(st.builds(single, topics, payloads), frames), max_size=40), st.integers(0, 40), st.data())
+def test_the_library_takes_single_messages_apart_as_python_does(
+    frames: list[bytes], start: int, data: st.DataObject
+) -> None:
+    if native is None:
+        pytest.skip("without a compiler there is no library")
+    start, longest = min(start, len(frames)), data.draw(st.integers(0, 300))
+    known = data.draw(st.lists(st.sampled_from(sorted({head for each in frames if (head := head_of(each))}) or [b""])))
+    heads = {head: head[5:] for head in known}
+
+    assert _listed(apart(frames, start, longest, heads)) == _listed(apart_in_python(frames, start, longest, heads))
+
+
+def test_thousands_of_topics_in_one_call_are_told_apart() -> None:
+    names = [b"t%d" % number for number in range(3_000)]
+    frames = [single(name, b"%d" % turn) for turn in range(2) for name in names]
+    heads = {head_of(frame): name for frame, name in zip(frames, names, strict=False)}
+    found: dict[bytes, list[bytes]] = {}
+    behind = 0
+    while behind < len(frames):
+        topics, runs, sizes, behind = apart(frames, behind, 1_000, heads)
+        for topic, run, size in zip(topics, runs, sizes, strict=True):
+            assert size == sum(map(len, run))
+            found.setdefault(topic, []).extend(run)
+
+    assert found == {name: [b"0", b"1"] for name in names}
+
+
+def _listed(found: Apart[bytes]) -> tuple[list[bytes], list[list[bytes]], list[int], int]:
+    topics, runs, sizes, behind = found
+    return topics, runs, list(sizes), behind

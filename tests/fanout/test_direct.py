@@ -80,7 +80,9 @@ class Hall:
         for number in sorted(members):
             wire = self.wires[number]
             wire.due += deflated if wire.peer.inflates else plain
-        return Group(self.audiences.of((interest,)), (plain, deflated), [])
+        audience = self.audiences.of((interest,)).audience
+        assert audience is not None
+        return audience, (plain, deflated), []
 
 
 @pytest.fixture

@@ -7,7 +7,9 @@ import zlib
 
 import pytest
 
-from tickwire.fanout.frame import Deflater, share, websocket_frame
+from tickwire.fanout.catchup import LIVE
+from tickwire.fanout.frame import Deflater, live_frame, live_frames, share, websocket_frame
+from tickwire.wire.encode import join_sections
 
 TICKS = b"prices.AAPL 187.21 " * 400
 
@@ -35,6 +37,15 @@ def test_the_header_says_the_length_in_the_shortest_way(length: int, header: str
     frame = websocket_frame(b"x" * length)
 
     assert frame == bytes.fromhex(header) + b"x" * length
+
+
+def test_sections_that_leave_alone_are_framed_like_joined_ones() -> None:
+    sections = [b"s" * length for length in (0, 1, 121, 122, 65_531, 65_532, 70_000)]
+
+    frames = live_frames(sections)
+
+    assert frames == [websocket_frame(join_sections(LIVE, [section])) for section in sections]
+    assert frames == [live_frame(section) for section in sections]
 
 
 def test_each_deflated_frame_stands_alone() -> None:

@@ -14,8 +14,7 @@ from tickwire.core.limits import Limits
 from tickwire.core.policy import Policies, Policy, PolicyFor
 from tickwire.core.reads import Read
 from tickwire.core.store import Batch, Store, StoreFailed, StoreFull
-from tickwire.core.topic import Topic
-from tickwire.fanout.section import Section
+from tickwire.core.topic import Sealed
 
 from .medium import Medium
 from .truth import Truth
@@ -252,10 +251,11 @@ class Broker:
     def _tap(self) -> None:
         keep = self.engine.topics.keep
 
-        def seen(topic: Topic, sections: list[Section], now: float) -> None:
-            keep(topic, sections, now)
-            for section in sections:
-                self.truth.add(topic.name, section.first, section.end, section.stamp, section.first == topic.first)
+        def seen(sealed: list[Sealed], stamp: int, now: float) -> None:
+            keep(sealed, stamp, now)
+            for topic, sections in sealed:
+                for section in sections:
+                    self.truth.add(topic.name, section.first, section.end, section.stamp, section.first == topic.first)
 
         self.engine.topics.keep = seen  # type: ignore[method-assign]
 

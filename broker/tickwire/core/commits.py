@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tickwire.fanout.peer import Peer
-from tickwire.fanout.section import Section
 
 from .identity import Repeat
 from .store import Batch, Identity
-from .topic import Topic
+from .topic import Sealed, Topic
 
 Receipt = list[int]  # the id of a publish, then the first offset of each of its runs
 
@@ -19,7 +18,7 @@ class Commit:
     """Sealed, and not shown to anybody yet."""
 
     batch: Batch
-    sealed: list[tuple[Topic, list[Section]]]
+    sealed: list[Sealed]
     receipts: dict[Peer, list[Receipt]]
     repeats: dict[tuple[Peer, int], Repeat]
     publishers: list[Peer]

@@ -157,18 +157,16 @@ class Engine(Pipeline):
             if commit.sealed:
                 self.stamp = commit.batch.stamp
                 self.readership.stamped(self.stamp)
-            add, audience = self._joiner.add, self.readership.audience
-            for topic, sections in commit.sealed:
-                add(topic, sections, audience(topic, sections[0].first))
+            self._joiner.add(commit.sealed, self.readership.audience)
 
     def _keep(self, stored: list[Commit], now: float) -> None:
         """Put sections into their logs: from here on they are there for whoever asks."""
-        keep, groups = self.topics.keep, self.groups
         for commit in stored:
-            for topic, sections in commit.sealed:
-                keep(topic, sections, now)
-                if groups:
-                    groups.moved(topic)
+            if commit.sealed:
+                self.topics.keep(commit.sealed, commit.batch.stamp, now)
+            if self.groups:
+                for topic, _ in commit.sealed:
+                    self.groups.moved(topic)
 
     def _acknowledge(self, stored: list[Commit]) -> None:
         for commit in stored:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tickwire.fanout.catchup import LIVE, SHARED_BY
 from tickwire.fanout.deliver import Group
-from tickwire.fanout.frame import Deflater, live_frame, share
-from tickwire.fanout.log import TopicLog
+from tickwire.fanout.frame import Deflater, Shared, live_frames, share
 from tickwire.fanout.peer import Audience
 from tickwire.fanout.section import Section
 from tickwire.wire.encode import join_sections
 
 from .stats import Stats
-from .topic import Topic
+from .topic import Sealed, Topic
 
 JOINED_BYTES = 256 << 10  # sections are joined up to here; one larger section is a delivery of its own
-
-
-_Joined = tuple[list[Section], list[tuple[TopicLog, int]]]  # what one audience gets of a flush, and where that began
 
 
 class Joiner:
@@ -26,37 +22,46 @@ class Joiner:
 
     def __init__(self, deflater: Deflater | None, stats: Stats) -> None:
         self._deflater, self._stats = deflater, stats
-        self._joined: dict[Audience, _Joined] = {}
+        self._joined: dict[Audience, list[Sealed]] = {}
 
-    def add(self, topic: Topic, sections: list[Section], audience: Audience) -> None:
-        self._stats.sections += len(sections)
-        if audience.live:
-            joined = self._joined
-            began = topic.log, sections[0].first
-            mine = joined.get(audience)
-            if mine is None:
-                joined[audience] = sections[:], [began]
-            else:
-                mine[0].extend(sections)
-                mine[1].append(began)
+    def add(self, sealed: list[Sealed], audience_of: Callable[[Topic, int], Audience]) -> None:
+        """Give the sections of each topic to its audience, which depends on where they begin."""
+        joined, count, deliveries = self._joined, 0, 0
+        for each in sealed:
+            topic, sections = each
+            first = sections[0].first
+            count += len(sections)
+            audience = audience_of(topic, first)
+            if audience.live:
+                deliveries += (sections[-1].end - first) * audience.count
+                mine = joined.get(audience)
+                if mine is None:
+                    joined[audience] = [each]
+                else:
+                    mine.append(each)
+        self._stats.sections += count
+        self._stats.deliveries += deliveries
 
     def take(self, idle: bool) -> list[Group]:
         """What to deliver, and to whom."""
         joined, self._joined = self._joined, {}
-        return [self._group(audience, mine, idle) for audience, mine in joined.items()]
+        shared: list[Shared | None] = []
+        alone: list[bytes] = []  # sections that are all of a frame, and plain: the way of most where topics are many
+        least = 1 if idle else SHARED_BY
+        for audience, mine in joined.items():
+            deflater = self._deflater if audience.count - audience.plain >= least else None
+            if deflater is None and len(mine) == 1 and len(mine[0][1]) == 1:
+                alone.append(mine[0][1][0].data)
+                shared.append(None)
+            else:
+                shared.append(self._share([section for _, sections in mine for section in sections], deflater))
+        frames = ((frame, frame) for frame in live_frames(alone))
+        each = zip(joined.items(), shared, strict=True)
+        return [(audience, made or next(frames), mine) for (audience, mine), made in each]
 
-    def _group(self, audience: Audience, mine: _Joined, idle: bool) -> Group:
-        worth = self._deflater is not None and audience.inflating >= (1 if idle else SHARED_BY)
-        sections, began = mine
-        if len(sections) == 1 and not worth:  # the way of most, where topics are many
-            section = sections[0]
-            frame = live_frame(section.data)
-            self._stats.deliveries += (section.end - section.first) * len(audience.live)
-            return Group(audience, (frame, frame), began)
+    def _share(self, sections: list[Section], deflater: Deflater | None) -> Shared:
         frames = [join_sections(LIVE, [section.data for section in part]) for part in _parts(sections)]
-        messages = sum([section.end - section.first for section in sections])
-        self._stats.deliveries += messages * len(audience.live)
-        return Group(audience, share(frames, self._deflater if worth else None), began)
+        return share(frames, deflater)
 
 
 def _parts(sections: list[Section]) -> Iterator[list[Section]]:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tickwire.fanout.peer import Peer
-from tickwire.fanout.section import Section
 from tickwire.wire.errors import Refused
 from tickwire.wire.limits import MSGPACK
 
@@ -19,7 +18,7 @@ from .identity import Identities, Repeat
 from .limits import Limits
 from .stats import Stats
 from .store import Batch, Life, Store, StoreFull
-from .topic import Topic
+from .topic import Topic, seal_all
 from .topics import Topics
 
 _RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
@@ -57,15 +56,22 @@ class Pipeline:
 
     def append(self, peer: Peer, topic: Topic, payloads: Sequence[bytes], size: int, format: int) -> int:
         """Put payloads into the topic's pending run; returns the first offset."""
-        pending = self._pending
         if not topic.touched:
             self._touch(topic)
-        cost = size + _RUN_BYTES
-        pending.bytes += cost
-        if not peer.pending:
-            pending.publishers.append(peer)
-        peer.pending += cost
+        self._charge(peer, size + _RUN_BYTES)
         return topic.append(payloads, size, format)
+
+    def append_each(
+        self, peer: Peer, topics: list[Topic], runs: list[list[bytes]], sizes: Sequence[int], format: int = MSGPACK
+    ) -> None:
+        """The same of one run for each of many topics, of which nobody asks for the offsets."""
+        if not topics:
+            return
+        for topic, payloads, size in zip(topics, runs, sizes, strict=True):
+            if not topic.touched:
+                self._touch(topic)
+            topic.append(payloads, size, format)
+        self._charge(peer, sum(sizes) + _RUN_BYTES * len(topics))
 
     def acknowledge(self, peer: Peer, receipt: Receipt, repeat: Repeat | None = None) -> None:
         """Answer a publish, `[id, first offset of each run]`, once what it published is kept, now or the first time."""
@@ -121,6 +127,14 @@ class Pipeline:
 
     # The steps.
 
+    def _charge(self, peer: Peer, cost: int) -> None:
+        """What the peer has pending counts until it is sealed."""
+        pending = self._pending
+        pending.bytes += cost
+        if not peer.pending:
+            pending.publishers.append(peer)
+        peer.pending += cost
+
     def _touch(self, topic: Topic) -> None:
         """The topic has something to be sealed."""
         topic.touched = True
@@ -146,17 +160,13 @@ class Pipeline:
             self._sealed_stamp += 1
             self._time_us = max(time_us, self._time_us)
         batch.stamp, batch.time_us = self._sealed_stamp, self._time_us
-        sealed: list[tuple[Topic, list[Section]]] = []
-        stamp, stamp_time, durable, messages, size = batch.stamp, batch.time_us, self.store.durable, 0, 0
-        for topic in pending.touched:
-            messages += topic.end - topic.sealed
-            size += topic.pending_bytes
-            sections = topic.seal(stamp, stamp_time, now)
-            sealed.append((topic, sections))
-            if topic.durable or not durable:
-                batch.sections += [(topic.name, section) for section in sections]
-        self.stats.messages_in += messages
-        self.stats.payload_bytes_in += size
+        self.stats.messages_in += sum([topic.end - topic.sealed for topic in pending.touched])
+        self.stats.payload_bytes_in += sum([topic.pending_bytes for topic in pending.touched])
+        sealed = seal_all(pending.touched, batch.stamp, batch.time_us, now)
+        volatile = not self.store.durable
+        batch.sections = [
+            (topic.name, section) for topic, mine in sealed if volatile or topic.durable for section in mine
+        ]
         for peer in pending.publishers:
             peer.pending = 0
         new, batch.identities = self.identities.take_new()

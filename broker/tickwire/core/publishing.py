@@ -53,10 +53,8 @@ class Publishing:
 
     def _take_apart(self, frames: list[bytes], start: int, longest: int) -> int:
         """The same of single messages whose topics differ from frame to frame: each topic gets all of its at once."""
-        runs, behind = apart(frames, start, longest, self._engine.topics.heads)
-        append, peer = self._engine.append, self._peer
-        for topic, payloads in runs.items():
-            append(peer, topic, payloads, sum(map(len, payloads)), MSGPACK)
+        topics, runs, sizes, behind = apart(frames, start, longest, self._engine.topics.heads)
+        self._engine.append_each(self._peer, topics, runs, sizes)
         return behind
 
     def learn_plain(self, frame: bytes, publish: Publish) -> None:

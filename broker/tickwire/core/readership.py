@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tickwire.fanout.audience import Audiences
 from tickwire.fanout.log import TopicLog
-from tickwire.fanout.peer import Audience, Interest, Peer
+from tickwire.fanout.peer import NOT_BUILT, Audience, Interest, Peer
 from tickwire.wire.topics import is_exact, matcher
 
 from .index import Index
@@ -73,11 +73,16 @@ class Readership:
         """Those whose pattern matches the topic."""
         if topic.matched != self.index.generation:
             topic.interests, topic.matched = self.index.match(topic.name), self.index.generation
+            topic.built = NOT_BUILT
         return topic.interests
 
     def audience(self, topic: Topic, first: int) -> Audience:
         """Who gets the topic, of which the offset `first` comes next: who is behind has a cursor there, or before."""
-        audience = self._audiences.of(self.interests(topic))
+        audience = topic.built.audience if topic.matched == self.index.generation else None
+        if audience is None:
+            topic.built = self._audiences.of(self.interests(topic))
+            audience = topic.built.audience
+            assert audience is not None
         if audience.behind and topic.told != self._falls:
             for peer in audience.behind:
                 if peer.cursors is not None:

@@ -24,15 +24,16 @@ class Retention:
         self._quiet: dict[Topic, float] = {}  # topics with an empty log, since when
 
     def grew(self, topic: Topic, before: int, now: float) -> None:
-        """A topic's log, `before` bytes long, has had sections appended."""
-        after = topic.log.bytes
-        self.bytes += after - before
+        """A topic's log, `before` bytes long, has its first sections, or so many that its size is in another class."""
         if not topic.aging:
             topic.aging = True
             self._quiet.pop(topic, None)
             heapq.heappush(self._oldest, (now, next(self._ties), topic))
-        if before.bit_length() != after.bit_length():
-            self._reclass(topic, before, after)
+        self._reclass(topic, before, topic.log.bytes)
+
+    def charge(self, bytes: int) -> None:
+        """All logs together have grown by so much."""
+        self.bytes += bytes
         if self.bytes > self._total:
             self._shrink()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tickwire.fanout.log import TopicLog
-from tickwire.fanout.peer import Interest
-from tickwire.fanout.section import SECTION_BYTES, SECTION_MESSAGES, Section, seal
-from tickwire.wire.encode import encode_section
+from tickwire.fanout.peer import NOT_BUILT, Interest
+from tickwire.fanout.section import SECTION_BYTES, SECTION_MESSAGES, Section, seal, seal_short
+from tickwire.wire.limits import MSGPACK
 from tickwire.wire.topics import is_reserved
 
 
@@ -21,6 +21,7 @@ class Topic:
         "_size",
         "aging",
         "born",
+        "built",
         "durable",
         "end",
         "first",
@@ -47,6 +48,7 @@ class Topic:
         self.aging = False  # its log has an age to be looked at
         self.touched = False  # has something to flush
         self.interests: tuple[Interest, ...] = ()
+        self.built = NOT_BUILT  # from `interests`
         self.matched = -1  # the generation of the index in which `interests` is right
         self.told = -1  # the engine's count of falls in which all who are behind have a cursor here
         self.pending_bytes = 0  # of all payloads that wait
@@ -82,21 +84,11 @@ class Topic:
     def seal(self, stamp: int, time_us: int, now: float) -> list[Section]:
         """The pending run as sections. They are not in the log yet."""
         closed, first = self._closed, self.sealed
-        pieces, size, format = last = self._pieces, self._size, self._format
+        last = self._pieces, self._size, self._format
         self._pieces, self._size = [], 0
         self.pending_bytes, self.touched = 0, False
-        end = self.sealed = self.end
+        self.sealed = self.end
         if not closed:
-            payloads = pieces[0]
-            if (
-                len(pieces) == 1
-                and type(payloads) is list
-                and size <= SECTION_BYTES
-                and end - first <= SECTION_MESSAGES
-            ):
-                # The way of most, where topics are many: what `seal` would do.
-                data = encode_section(self.name, first, stamp, time_us, payloads, format)
-                return [Section(first, end, stamp, time_us, now, data)]
             return seal(self.name, first, stamp, time_us, now, *last)
         self._closed = []
         sections: list[Section] = []
@@ -113,3 +105,43 @@ class Topic:
     def _clear(self) -> None:
         self._pieces, self._size, self._closed = [], 0, []
         self.pending_bytes, self.touched = 0, False
+
+
+Sealed = tuple[Topic, list[Section]]
+_MANY = 4  # topics, from which they are sealed together
+
+
+def seal_all(topics: list[Topic], stamp: int, time_us: int, now: float) -> list[Sealed]:
+    """What each of them has pending, in their order. Of many topics, those with one short run are sealed together."""
+    if len(topics) < _MANY:
+        return [(topic, topic.seal(stamp, time_us, now)) for topic in topics]
+    sealed: list[Sealed] = []
+    names: list[str] = []
+    firsts: list[int] = []
+    ends: list[int] = []
+    runs: list[list[bytes]] = []
+    for topic in topics:
+        pieces, first, end = topic._pieces, topic.sealed, topic.end
+        payloads = pieces[0]
+        if (
+            len(pieces) == 1
+            and type(payloads) is list
+            and topic._format == MSGPACK
+            and topic._size <= SECTION_BYTES
+            and end - first <= SECTION_MESSAGES
+            and not topic._closed
+        ):
+            names.append(topic.name)
+            firsts.append(first)
+            ends.append(end)
+            runs.append(payloads)
+            topic._pieces, topic._size, topic.pending_bytes, topic.touched = [], 0, 0, False
+            topic.sealed = end
+            sealed.append((topic, []))
+        else:
+            sealed.append((topic, topic.seal(stamp, time_us, now)))
+    short = iter(seal_short(names, firsts, ends, runs, stamp, time_us, now))
+    for _, sections in sealed:
+        if not sections:
+            sections.append(next(short))
+    return sealed

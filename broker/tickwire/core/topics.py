@@ -6,13 +6,12 @@ import sys
 from collections.abc import Callable, Iterable
 
 from tickwire.fanout.log import TopicLog
-from tickwire.fanout.section import Section
 
 from .errors import TooManyTopics
 from .limits import Limits
 from .retention import Retention
 from .store import Dropped, Life, StoredTopic
-from .topic import Topic
+from .topic import Sealed, Topic
 
 
 class Topics(dict[str, Topic]):
@@ -50,16 +49,22 @@ class Topics(dict[str, Topic]):
             raise TooManyTopics(self._limits.topics)
         return [self.of(name, now) for name in names]
 
-    def keep(self, topic: Topic, sections: list[Section], now: float) -> None:
-        """Put flushed sections, which have the newest stamp of all, into a topic's log."""
-        topic.stamp = self.stamp = sections[-1].stamp
-        by_stamp, log = self.by_stamp, topic.log
-        by_stamp.pop(topic, None)
-        by_stamp[topic] = None
-        before = log.bytes
-        for section in sections:
-            log.append(section)
-        self.retention.grew(topic, before, now)
+    def keep(self, sealed: list[Sealed], stamp: int, now: float) -> None:
+        """Put the sections of a flush, whose stamp is the newest of all, into the logs of their topics."""
+        by_stamp, retention = self.by_stamp, self.retention
+        self.stamp, grown = stamp, 0
+        for topic, sections in sealed:
+            topic.stamp = stamp
+            by_stamp.pop(topic, None)
+            by_stamp[topic] = None
+            log = topic.log
+            before = log.bytes
+            log.extend(sections)
+            after = log.bytes
+            grown += after - before
+            if not topic.aging or before.bit_length() != after.bit_length():
+                retention.grew(topic, before, now)
+        retention.charge(grown)
 
     def tick(self, now: float, is_read: Callable[[Topic], bool]) -> None:
         """Forget what is too old, and topics that have neither readers nor history."""

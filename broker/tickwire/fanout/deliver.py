@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tickwire.native import native
 
@@ -11,6 +12,7 @@ from . import direct
 from .frame import Shared, websocket_frame
 from .log import TopicLog
 from .peer import Audience, Peer
+from .section import Section
 
 # Every data frame leaves from this file. A second writer on the same connection would desynchronise the order of
 # replies and deliveries, and one that compresses with a context would corrupt the third message silently.
@@ -19,13 +21,15 @@ from .peer import Audience, Peer
 # others of its flush anything, so no write is without a `try`, which is free where nothing is raised.
 
 
-@dataclass(slots=True)
-class Group:
-    """What one audience gets in this flush: joined sections, and where each topic's began."""
+class HasLog(Protocol):
+    """A topic, as far as it matters here."""
 
-    audience: Audience
-    shared: Shared  # by whether a peer inflates
-    began: list[tuple[TopicLog, int]]
+    log: TopicLog
+
+
+# What one audience gets in this flush: frames, by whether a peer inflates, and the sections of each topic that are in
+# them. One for most topics of a flush: a class would take ten times the time to make.
+Group = tuple[Audience, Shared, Sequence[tuple[HasLog, list[Section]]]]
 
 
 @dataclass(slots=True)
@@ -44,7 +48,7 @@ def deliver(groups: list[Group], replying: Iterable[Peer], unsent_limit: int) ->
     each topic that it misses.
     """
     outcome = Outcome([], {})
-    if native is not None and any(group.audience.has_sockets for group in groups):
+    if native is not None and any(audience.has_sockets for audience, _, _ in groups):
         _deliver_direct(groups, unsent_limit, outcome)
     elif len(groups) == 1:
         _deliver_one(groups[0], unsent_limit, outcome)
@@ -60,8 +64,8 @@ def deliver(groups: list[Group], replying: Iterable[Peer], unsent_limit: int) ->
 # holds is called in two steps: as a method of it, it would be looked up in the type each time (200
 # instructions a delivery).
 def _deliver_one(group: Group, unsent_limit: int, outcome: Outcome) -> None:
-    plain, deflated = group.shared
-    for peer in group.audience.live:
+    audience, (plain, deflated), _ = group
+    for peer in audience.live:
         ask = peer.unsent
         unsent = ask()
         if unsent:
@@ -82,7 +86,7 @@ def _deliver_one(group: Group, unsent_limit: int, outcome: Outcome) -> None:
 def _deliver_many(groups: list[Group], unsent_limit: int, outcome: Outcome) -> None:
     due: dict[Peer, list[Group]] = {}
     for group in groups:
-        for peer in group.audience.live:
+        for peer in group[0].live:
             mine = due.get(peer)
             if mine is None:
                 due[peer] = [group]
@@ -97,7 +101,7 @@ def _deliver_many(groups: list[Group], unsent_limit: int, outcome: Outcome) -> N
                 continue
             outcome.unsent[peer] = unsent
         inflates = peer.inflates
-        parts = [group.shared[inflates] for group in mine]
+        parts = [shared[inflates] for _, shared, _ in mine]
         if peer.replies:
             parts[:0] = map(websocket_frame, peer.take_replies())
         write = peer.write
@@ -110,11 +114,12 @@ def _deliver_many(groups: list[Group], unsent_limit: int, outcome: Outcome) -> N
 def _deliver_direct(groups: list[Group], unsent_limit: int, outcome: Outcome) -> None:
     """The same where the C library is there: Python looks only at those whose sockets did not take all at once."""
     if len(groups) == 1:
-        for _, peer, went in direct.send_to_all(groups[0].audience, groups[0].shared):
+        audience, shared, _ = groups[0]
+        for _, peer, went in direct.send_to_all(audience, shared):
             _deliver_rest(peer, groups, went, unsent_limit, outcome)
         return
     due: dict[Peer, tuple[list[Group], int]] = {}
-    for number, peer, went in direct.send_many([(group.audience, group.shared) for group in groups]):
+    for number, peer, went in direct.send_many(groups):
         if peer in due:
             due[peer][0].append(groups[number])
         else:
@@ -125,7 +130,7 @@ def _deliver_direct(groups: list[Group], unsent_limit: int, outcome: Outcome) ->
 
 def _deliver_rest(peer: Peer, groups: list[Group], went: int, unsent_limit: int, outcome: Outcome) -> None:
     """What a peer is due, of which so many bytes went already, through its transport; or none of it: it is behind."""
-    parts = [group.shared[peer.inflates] for group in groups]
+    parts = [shared[peer.inflates] for _, shared, _ in groups]
     data = parts[0] if len(parts) == 1 else b"".join(parts)
     rest: bytes | memoryview = data
     if went != direct.NOT_TRIED:
@@ -158,9 +163,9 @@ def _reply(peer: Peer, unsent_limit: int, outcome: Outcome) -> None:
 
 def _fall_behind(peer: Peer, groups: list[Group], outcome: Outcome) -> None:
     cursors = peer.fall_behind()
-    for group in groups:
-        for log, first in group.began:
-            cursors.setdefault(log, first)  # a flush may show a topic twice: of two commits
+    for _, _, due in groups:
+        for topic, sections in due:
+            cursors.setdefault(topic.log, sections[0].first)  # a flush may show a topic twice: of two commits
     outcome.late.append(peer)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from array import array
+from collections.abc import Sequence
 
 from tickwire.native import native
 
@@ -43,7 +44,7 @@ def send_to_all(audience: Audience, shared: Shared) -> list[tuple[int, Peer, int
     count, live = len(audience.live), audience.live
     if deflated is not data and audience.plain < count:
         if audience.plain:
-            return send_many([(audience, shared)])
+            return send_many([(audience, shared, None)])
         data = deflated
     assert native is not None
     _room.make(count)
@@ -52,30 +53,34 @@ def send_to_all(audience: Audience, shared: Shared) -> list[tuple[int, Peer, int
     return [(0, live[place], bytes) for place, bytes in zip(places[:left], went[:left], strict=True)]
 
 
-def send_many(groups: list[tuple[Audience, Shared]]) -> list[tuple[int, Peer, int]]:
+def send_many(groups: Sequence[tuple[Audience, Shared, object]]) -> list[tuple[int, Peer, int]]:
     """Send several frames, each to its audience: what a peer is due of them leaves in one write, in their order.
 
     Gives back who has not got all of it: for each of the groups that a peer is in, the number of the group, the peer,
     and how many bytes of all that it is due went, or NOT_TRIED.
     """
     frames: list[bytes] = []
-    parts = array("Q")  # of each frame where the slots of its peers stand, and how many they are
+    parts: list[int] = []  # of each frame where the slots of its peers stand, and how many they are
     which: list[tuple[int, int]] = []  # of each frame its group, and the place of its first peer in the audience
     total = 0
-    for number, (audience, shared) in enumerate(groups):
-        plain, deflated = shared
-        count, inflating_from = len(audience.live), audience.plain
+    for number, (audience, (plain, deflated), _) in enumerate(groups):
+        count = audience.count
         total += count
-        if deflated is plain or inflating_from:
-            plain_count = count if deflated is plain else inflating_from
+        if deflated is plain:
             frames.append(plain)
-            parts.extend((audience.slots_at, plain_count))
+            parts += (audience.slots_at, count)
             which.append((number, 0))
-        if deflated is not plain and inflating_from < count:
+            continue
+        inflating_from = audience.plain
+        if inflating_from:
+            frames.append(plain)
+            parts += (audience.slots_at, inflating_from)
+            which.append((number, 0))
+        if inflating_from < count:
             frames.append(deflated)
-            parts.extend((audience.slots_at + 4 * inflating_from, count - inflating_from))
+            parts += (audience.slots_at + 4 * inflating_from, count - inflating_from)
             which.append((number, inflating_from))
-    return _fan_out(groups, frames, parts, which, total)
+    return _fan_out(groups, frames, array("Q", parts), which, total)
 
 
 def send(peer: Peer, data: bytes) -> int:
@@ -89,7 +94,7 @@ def send(peer: Peer, data: bytes) -> int:
 
 
 def _fan_out(
-    groups: list[tuple[Audience, Shared]],
+    groups: Sequence[tuple[Audience, Shared, object]],
     frames: list[bytes],
     parts: array[int],
     which: list[tuple[int, int]],

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import zlib
 
+from tickwire.native import native
+
 _FIN_BINARY, _RSV1 = 0x82, 0x40
 _FIN_BINARY_16 = bytes((_FIN_BINARY, 126))
 _LIVE_OF_ONE = b"\x93\x15\x00\x91"  # [21, 0, [
@@ -30,6 +32,15 @@ def live_frame(section: bytes) -> bytes:
     if length < 1 << 16:
         return b"".join((_FIN_BINARY_16, length.to_bytes(2, "big"), _LIVE_OF_ONE, section))
     return b"".join((bytes((_FIN_BINARY, 127)), length.to_bytes(8, "big"), _LIVE_OF_ONE, section))
+
+
+def live_frames(sections: list[bytes]) -> list[bytes]:
+    """`live_frame` of each."""
+    if native is None:
+        return [live_frame(section) for section in sections]
+    frames: list[bytes] = []
+    native.tickwire_live_frames(sections, frames)
+    return frames
 
 
 def close_frame(code: int, reason: bytes) -> bytes:

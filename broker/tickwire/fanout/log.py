@@ -28,8 +28,8 @@ class TopicLog:
     """Sections in order of their offsets, the oldest dropped first. Whole sections only."""
 
     __slots__ = (
-        "_head", "_sections", "bytes", "dropped_stamp", "end", "first", "limit", "messages", "seconds", "stored_from",
-        "topic",
+        "_counts", "_head", "_sections", "bytes", "dropped_stamp", "end", "first", "limit", "messages", "seconds",
+        "stored_from", "topic",
     )  # fmt: skip
 
     def __init__(
@@ -40,7 +40,7 @@ class TopicLog:
         self.first = 0 if durable else first
         self.end = first  # the next offset
         self.bytes = 0
-        self.messages = messages
+        self.messages, self._counts = messages, messages < sys.maxsize
         # The oldest offset that the store has, of a topic on disk: what is here is then only the newest part.
         self.stored_from = first if durable else None
         self.dropped_stamp = 0  # the newest stamp of what nobody can read any more
@@ -69,10 +69,17 @@ class TopicLog:
 
     def append(self, section: Section) -> None:
         """Keep a section, whose first offset is the log's end. The newest is kept whatever its size."""
-        self._sections.append(section)
+        self.extend([section])
+
+    def extend(self, sections: list[Section]) -> None:
+        """Keep sections, at least one of them, that follow each other."""
+        kept = self._sections
+        for section in sections:
+            kept.append(section)
+            self.bytes += len(section.data) + SECTION_OVERHEAD
         self.end = section.end
-        self.bytes += len(section.data) + SECTION_OVERHEAD
-        if self.bytes > self.limit or self.end - self._sections[self._head].end >= self.messages:
+        # Where it does not matter, what was flushed long ago is not looked at: it is in no cache any more.
+        if self.bytes > self.limit or (self._counts and self.end - kept[self._head].end >= self.messages):
             self._drop_what_is_over()
 
     def _drop_what_is_over(self) -> None:

@@ -135,7 +135,8 @@ class Audience:
     # Tuples, not sets: the hot loop only iterates, and subscribing is rare.
     live: tuple[Peer, ...]  # first those who cannot inflate
     behind: tuple[Peer, ...]
-    plain: int  # how many of the live cannot inflate
+    count: int  # of the live
+    plain: int  # how many of them cannot inflate
     slots: array[int]  # of the live
     slots_at: int  # where they stand, for the C library
     has_sockets: bool  # whether one of the live may be written to past its transport
@@ -143,10 +144,10 @@ class Audience:
     @property
     def inflating(self) -> int:
         """How many of the live can inflate."""
-        return len(self.live) - self.plain
+        return self.count - self.plain
 
 
-NOBODY = Audience((), (), 0, array("I"), 0, False)
+NOBODY = Audience((), (), 0, 0, array("I"), 0, False)
 
 
 @dataclass(slots=True, eq=False)
@@ -154,4 +155,8 @@ class Built:
     """An audience and what it was built from. Compared by identity: to hash 1,000 patterns 1,000 times is slow."""
 
     interests: tuple[Interest, ...]
-    audience: Audience
+    audience: Audience | None  # None when one of the interests has changed
+
+
+BUILT_OF_NONE = Built((), NOBODY)
+NOT_BUILT = Built((), None)

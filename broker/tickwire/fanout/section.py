@@ -9,6 +9,7 @@ from itertools import accumulate
 
 import msgpack
 
+from tickwire.native import native
 from tickwire.wire.encode import encode_section, encode_section_of
 from tickwire.wire.encoded import Encoded
 from tickwire.wire.limits import MSGPACK
@@ -65,6 +66,27 @@ def seal(
         data = encode_section_of(topic, first, stamp, time_us, count, views, format)
         sections.append(Section(first, first + count, stamp, time_us, at, data))
         first += count
+    return sections
+
+
+def seal_short(
+    names: list[str],
+    firsts: list[int],
+    ends: list[int],
+    runs: list[list[bytes]],
+    stamp: int,
+    time_us: int,
+    at: float,
+) -> list[Section]:
+    """The pending payloads of many topics, of each one run that fits in a section, from its first offset to its end."""
+    if native is None:
+        each = zip(names, firsts, ends, runs, strict=True)
+        return [
+            Section(first, end, stamp, time_us, at, encode_section(name, first, stamp, time_us, run))
+            for name, first, end, run in each
+        ]
+    sections: list[Section] = []
+    native.tickwire_seal(Section, names, firsts, ends, runs, stamp, time_us, at, sections)
     return sections
 
 

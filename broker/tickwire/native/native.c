@@ -10,15 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-/* Of Python's stable interface (PEP 384): no headers of it are needed. */
-typedef struct PyObject PyObject;
-extern PyObject *PyBytes_FromStringAndSize(const char *, ssize_t);
-extern char *PyBytes_AsString(PyObject *);
-extern int PyList_Append(PyObject *, PyObject *);
-extern PyObject *PyList_GetItem(PyObject *, ssize_t); /* not a new reference */
-extern ssize_t PyList_Size(PyObject *);
-extern ssize_t PyBytes_Size(PyObject *);
-extern void Py_DecRef(PyObject *);
+#include "python.h"
 
 enum { PIECES = 64, NOT_TRIED = -1 }; /* pieces of one write: more than any peer is due in most flushes */
 enum { JOINED = 2048 }; /* bytes of what one peer is due that are copied into one piece */

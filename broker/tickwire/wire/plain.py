@@ -22,6 +22,9 @@ _SMALL_SINGLE = b"\x91\xc4"  # one message, of less than 256 bytes
 _BYTES_ONLY = {bytes}
 _ROW = 4  # frames of one topic, from which they are taken at once
 T = TypeVar("T")
+# Of single messages: topics, the payloads of each and their bytes, and where the first frame is that is none of one.
+Apart = tuple[list[T], list[list[bytes]], Sequence[int], int]
+_APART = 4_096  # frames that are taken apart at once, at most
 _TOGETHER = 2 * FRAME_MESSAGES  # payloads that are taken at once, at most
 # Bytes a payload up to which joining them is the fastest way to see that all are bytes, and how many: 0.7 us for 64 of
 # 64, where two looks at each take 3.
@@ -60,6 +63,7 @@ class _Room(threading.local):
     def __init__(self) -> None:
         self.ends = array("I", bytes(4 * _TOGETHER))
         self.found = _Found()
+        self.sizes = array("Q", bytes(8 * _APART))
 
 
 _room = _Room()
@@ -84,35 +88,50 @@ def payloads_behind(
     return Encoded(data, 0, ends[:count], size) if count else [], size, found.behind
 
 
-def apart(frames: list[bytes], start: int, longest: int, heads: Mapping[bytes, T]) -> tuple[dict[T, list[bytes]], int]:
+def apart(frames: list[bytes], start: int, longest: int, heads: Mapping[bytes, T]) -> Apart[T]:
     """The payloads of single messages by what their heads stand for, and where the first frame is that is none of one.
 
     A head that has no such thing ends them too, a frame of more than `longest` bytes, and several of one head in a row:
     `payloads_behind` takes those at once.
     """
+    if native is None:
+        return apart_in_python(frames, start, longest, heads)
+    topics: list[T] = []
+    runs: list[list[bytes]] = []
+    sizes = _room.sizes
+    behind = native.tickwire_apart(frames, start, longest, heads, topics, runs, sizes.buffer_info()[0])
+    return topics, runs, sizes[: len(topics)], behind
+
+
+def apart_in_python(frames: list[bytes], start: int, longest: int, heads: Mapping[bytes, T]) -> Apart[T]:
+    """The same, where the C library is not there."""
     runs: dict[T, list[bytes]] = {}
-    before, row = None, 0
-    for number in range(start, len(frames)):
+    before, row, behind = None, 0, min(len(frames), start + _APART)
+    for number in range(start, behind):
         frame = frames[number]
-        size = len(frame)
-        if not _SHORTEST <= size <= longest:
-            return runs, number
-        text = frame[_TOPIC_AT]
-        at = _TOPIC_AT + 1 + (text & 31)
-        behind = size - at - 3
-        if text >> 5 != 0b101 or behind < 0 or frame[at : at + 2] != _SMALL_SINGLE or frame[at + 2] != behind:
-            return runs, number
-        topic = heads.get(frame[:at])
+        at = _payload_at(frame) if len(frame) <= longest else 0
+        topic = heads.get(frame[: at - 3]) if at else None
         row = row + 1 if topic is before else 0
         if topic is None or row == _ROW:
-            return runs, number
+            behind = number
+            break
         run = runs.get(topic)
         if run is None:
-            runs[topic] = [frame[at + 3 :]]
+            runs[topic] = [frame[at:]]
         else:
-            run.append(frame[at + 3 :])
+            run.append(frame[at:])
         before = topic
-    return runs, len(frames)
+    return list(runs), list(runs.values()), [sum(map(len, run)) for run in runs.values()], behind
+
+
+def _payload_at(frame: bytes) -> int:
+    """Where the payload of a single message of less than 256 bytes stands; 0 where the frame is none of one."""
+    size = len(frame)
+    if size < _SHORTEST or not frame.startswith(_BEGIN) or frame[_TOPIC_AT] >> 5 != 0b101:
+        return 0
+    at = _TOPIC_AT + 1 + (frame[_TOPIC_AT] & 31)
+    behind = size - at - 3
+    return at + 3 if behind >= 0 and frame[at : at + 2] == _SMALL_SINGLE and frame[at + 2] == behind else 0
 
 
 def payloads_in_python(

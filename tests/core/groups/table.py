@@ -72,7 +72,7 @@ class Table:
         self.stamp += 1
         sections = topic.seal(self.stamp, int(self.now * 1e6), self.now)
         self.stored.setdefault(name, []).extend(sections)
-        self.topics.keep(topic, sections, self.now)
+        self.topics.keep([(topic, sections)], self.stamp, self.now)
         self.groups.moved(topic)
 
     def count(self, name: str, messages: int) -> None:

@@ -126,7 +126,7 @@ def append_to_a_full_log() -> Step:
 
     def append() -> None:
         nonlocal end
-        log.append(Section(end, end + 16, end, TIME_US, NOW, made.data))
+        log.extend([Section(end, end + 16, end, TIME_US, NOW, made.data)])
         end += 16
 
     for _ in range(2 * (64 << 10) // size):

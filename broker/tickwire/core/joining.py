@@ -45,8 +45,8 @@ class Joiner:
     def take(self, idle: bool) -> list[Group]:
         """What to deliver, and to whom."""
         joined, self._joined = self._joined, {}
-        shared: list[Shared | None] = []
         alone: list[bytes] = []  # sections that are all of a frame, and plain: the way of most where topics are many
+        shared: list[Shared | None] = []  # None for those
         least = 1 if idle else SHARED_BY
         for audience, mine in joined.items():
             deflater = self._deflater if audience.count - audience.plain >= least else None
@@ -55,9 +55,11 @@ class Joiner:
                 shared.append(None)
             else:
                 shared.append(self._share([section for _, sections in mine for section in sections], deflater))
-        frames = ((frame, frame) for frame in live_frames(alone))
-        each = zip(joined.items(), shared, strict=True)
-        return [(audience, made or next(frames), mine) for (audience, mine), made in each]
+        frames = iter(live_frames(alone) if alone else ())
+        groups: list[Group] = []
+        for (audience, mine), frame in zip(joined.items(), shared, strict=True):
+            groups.append((audience, frame or (plain := next(frames), plain), mine))
+        return groups
 
     def _share(self, sections: list[Section], deflater: Deflater | None) -> Shared:
         frames = [join_sections(LIVE, [section.data for section in part]) for part in _parts(sections)]

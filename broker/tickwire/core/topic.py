@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import NOT_BUILT, Interest
 from tickwire.fanout.section import SECTION_BYTES, SECTION_MESSAGES, Section, seal, seal_short
+from tickwire.wire.encode import encode_section
 from tickwire.wire.limits import MSGPACK
 from tickwire.wire.topics import is_reserved
 
@@ -84,11 +85,21 @@ class Topic:
     def seal(self, stamp: int, time_us: int, now: float) -> list[Section]:
         """The pending run as sections. They are not in the log yet."""
         closed, first = self._closed, self.sealed
-        last = self._pieces, self._size, self._format
+        pieces, size, format = last = self._pieces, self._size, self._format
         self._pieces, self._size = [], 0
         self.pending_bytes, self.touched = 0, False
-        self.sealed = self.end
+        end = self.sealed = self.end
         if not closed:
+            payloads = pieces[0]
+            if (
+                len(pieces) == 1
+                and type(payloads) is list
+                and size <= SECTION_BYTES
+                and end - first <= SECTION_MESSAGES
+            ):
+                # The way of most, where one topic is flushed: what `seal` would do.
+                data = encode_section(self.name, first, stamp, time_us, payloads, format)
+                return [Section(first, end, stamp, time_us, now, data)]
             return seal(self.name, first, stamp, time_us, now, *last)
         self._closed = []
         sections: list[Section] = []

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from durable import catching_up, publishing, restarting, servers, showing
 from durable.sheets import sheets
 from durable.workloads import CASES
+from tickwire.server.cli.number import Number
 from tickwire_bench import history, machine, programs
 from tickwire_bench.processes import Figures, RunFailed, prepare
 
@@ -43,7 +44,7 @@ REPEATS = 3  # of catching up and of restarting
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", type=click.IntRange(1, 50), help="Rounds of each publishing case.  [default: 5]")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), help="Measured seconds of a server's turn.  [default: 2]")
+@click.option("--seconds", type=Number(0.2, 60), help="Measured seconds of a server's turn.  [default: 2]")
 @click.option("--only", "parts", type=click.Choice(PARTS), multiple=True, help="Only this part; may be repeated.")
 @click.option("--case", "wanted", multiple=True, help='Only publishing cases with this in their name, as "16 x 64 B".')
 @click.option("--quick", is_flag=True, help="A look within two minutes: fewer, shorter rounds. Not for quoting.")

@@ -13,14 +13,15 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from peers import compression, connections, growth, running, sdk, showing
 from peers.cases import CASES
 from peers.running import Effort
 from peers.starting import PEERS
+from tickwire.server.cli.number import Number
 from tickwire_bench import machine, programs
 from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, prepare
+from tickwire_bench.progress import metered
 from tickwire_bench.running import CannotRun, check_writable
 
 FULL, QUICK = Effort(7, 1.0, 0.3), Effort(2, 0.4, 0.2)
@@ -31,9 +32,10 @@ NAMES = [peer.name for peer in PEERS]
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rounds", type=click.IntRange(1, 50), help="Rounds of each case.  [default: 7]")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), help="Measured seconds of a server's turn.  [default: 1]")
+@click.option("--seconds", type=Number(0.2, 60), help="Measured seconds of a server's turn.  [default: 1]")
 @click.option("--case", "keys", type=click.Choice(KEYS), multiple=True, help="Only this case.")
 @click.option("--peer", "wanted", type=click.Choice(NAMES, case_sensitive=False), multiple=True, help="Only this peer.")
+@click.option("--list", "listed", is_flag=True, help="Tell which cases and peers there are, and measure nothing.")
 @click.option("--growth/--no-growth", "grows", default=None, help="How cost grows.  [default: with all the cases]")
 @click.option("--quick", is_flag=True, help="A look: fewer, shorter rounds. Not for quoting.")
 @click.option(
@@ -52,6 +54,7 @@ def main(
     seconds: float | None,
     keys: Sequence[str],
     wanted: Sequence[str],
+    listed: bool,
     grows: bool | None,
     quick: bool,
     file: Path | None,
@@ -63,6 +66,9 @@ def main(
     Each server has one core and the load tool another. Every message is checked: a peer that lost one has no figures,
     and where Tickwire lost one the bench says so and exits with 1.
     """
+    if listed:
+        _list()
+        return
     try:
         for path in (file, page):
             if path is not None:
@@ -79,6 +85,13 @@ def main(
         showing.write_page(results, page)
     console = Console()
     showing.show(console if console.is_terminal else Console(width=150), results)
+
+
+def _list() -> None:
+    titles = {case.key: case.title for case in CASES} | {key: each.TITLE for key, each in OTHERS.items()}
+    for key, title in titles.items():
+        click.echo(f"{key:14} {title}")
+    click.echo("\nPeers: " + ", ".join(peer.name for peer in PEERS))
 
 
 def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: bool | None) -> showing.Results:
@@ -104,7 +117,7 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
     grows = not keys if grows is None else grows
     total = sum(running.turns_of(case, peers, effort) for case in cases)
     total += sum(each.turns(peers, effort) for each in others) + (sum(growth.turns()) if grows else 0)
-    with _scratch() as scratch, _progress(total) as advance:
+    with _scratch() as scratch, metered(total, Console(stderr=True)) as advance:
         for case in cases:
             results["cases"][case.key] = list(running.measure(case, peers, effort, scratch, advance))
         for each in others:
@@ -126,15 +139,6 @@ def _scratch() -> Iterator[Path]:
         raise click.ClickException(str(failure)) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[running.Advance]:
-    columns = (TextColumn("{task.description:40}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    # Once a second: drawing takes CPU from the cores that are measured.
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=1) as progress:
-        task = progress.add_task("", total=total, completed=-1)
-        yield lambda what: progress.update(task, advance=1, description=what)
 
 
 def _read(file: Path) -> showing.Results:

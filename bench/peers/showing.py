@@ -16,7 +16,7 @@ from peers import compression, connections, sdk
 from peers.cases import CASES, Case, Promise, Round, Verdict, failed, figures_of, verdict
 from peers.growth import AXES
 from peers.starting import FLOOR_ITSELF, TICKWIRE
-from tickwire_bench.cases.loads import cores
+from tickwire_bench.cases.loads import cores, doubts
 from tickwire_bench.figures import sheet
 from tickwire_bench.figures.sheet import Sheet
 from tickwire_bench.figures.unit import MILLIONS, MS, TIMES, US
@@ -28,7 +28,7 @@ COLUMNS = ("", "deliveries/s", "CPU a delivery", "p50", "p99", "core of server, 
 _INTRODUCTION = """\
 # Benchmarks: Tickwire beside others
 
-Written by `make bench-peers ARGS="--page docs/benchmarks.md"`. Who the others are, in which version, and how each is
+Written by `make bench-peers`. Who the others are, in which version, and how each is
 set up is in [bench/peers](../bench/peers/README.md); the load tool is in [bench](../bench/README.md). Durable
 publishing has [a page of its own](durability-figures.md).
 
@@ -69,12 +69,14 @@ def show(console: Console, results: Results) -> None:
     for case, rounds in _measured(results):
         table = Table(title=case.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         for index, column in enumerate(COLUMNS):
-            table.add_column(column, justify="right" if index else "left", overflow="fold")
+            table.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=not index)
         for row in _rows(rounds):
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(sheet.fitting(console, cell)) for cell in row))
         console.print(table)
         for text, met in _promises(case, rounds):
             console.print(escape(f"  {text}"), style="green" if met else "red")
+        for doubt in _doubts(rounds):
+            console.print(escape(f"  {doubt}"), style="yellow")
     for each in _sheets(results):
         sheet.show(console, each)
     for axis in AXES:
@@ -82,9 +84,7 @@ def show(console: Console, results: Results) -> None:
             console.print(f"{axis.title}: {name}: " + ", ".join(f"{step:,}: {US.show(cpu)}" for step, cpu in line))
     for name in results["missing"]:
         console.print(f"{name} is not installed and was left out", style="yellow")
-    console.print(
-        "\nMedians; in parentheses the smallest and the largest round. What they are not: bench/peers/README.md"
-    )
+    console.print(f"\n{sheet.legend(console, 'round')} What they are not: bench/peers/README.md")
 
 
 def write_page(results: Results, page: Path) -> None:
@@ -158,8 +158,10 @@ def _summary(results: Results, measured: Sequence[tuple[Case, list[Round]]]) -> 
 
 def _section(case: Case, rounds: list[Round]) -> str:
     lines = [f"## {case.title}", "", "| " + " | ".join(COLUMNS) + " |", "|---|" + "--:|" * (len(COLUMNS) - 1)]
-    lines += ["| " + " | ".join(row) + " |" for row in _rows(rounds)]
+    for name, *figures in _rows(rounds):
+        lines.append("| " + " | ".join([f"**{name}**" if name == TICKWIRE.name else name, *figures]) + " |")
     lines += ["", *(f"- {text}" for text, _ in _promises(case, rounds))]
+    lines += [f"- *{doubt}*" for doubt in _doubts(rounds)]
     if case.note:
         lines += ["", case.note]
     return "\n".join([*lines, ""])
@@ -176,13 +178,20 @@ def _rows(rounds: list[Round]) -> Iterator[list[str]]:
             yield [name, f"failed: {why}", *[""] * (len(COLUMNS) - 2)]
             continue
         yield [
-            f"**{name}**" if name == TICKWIRE.name else name,
+            name,
             MILLIONS.spread([run["deliveries_per_s"] for run in runs]),
             US.spread([run["server_cpu_us_per_delivery"] for run in runs]),
             *(MS.show(median(run["latency_us"][percent] for run in runs)) for percent in ("p50", "p99")),
             cores(runs),
             _ratio(ours, runs) if name != TICKWIRE.name else "",
         ]
+
+
+def _doubts(rounds: list[Round]) -> Iterator[str]:
+    """Of those who were in it to the end."""
+    for name in rounds[-1]:
+        if failed(rounds, name) is None:
+            yield from doubts(name, figures_of(rounds, name))
 
 
 def _ratio(ours: list[Figures], theirs: list[Figures]) -> str:

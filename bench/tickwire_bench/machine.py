@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import subprocess
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +17,8 @@ PACKAGES = ("tickwire", "aiohttp", "uvloop", "msgpack")
 def describe() -> dict[str, str]:
     """The machine and the versions, as a person would note them down."""
     return {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **_commit(),
         "cpu": _cpu_model(),
         "cores": str(len(os.sched_getaffinity(0))),
         "load_before": f"{os.getloadavg()[0]:.2f}",
@@ -22,6 +26,16 @@ def describe() -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         **{package: version(package) for package in PACKAGES},
     }
+
+
+def _commit() -> dict[str, str]:
+    """Of the checkout that this is in, if it is in one."""
+    asked = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=, with changes", "--abbrev=12"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return {}
+    return {} if told.returncode else {"commit": told.stdout.strip()}
 
 
 def command(target: str, arguments: Sequence[str], outputs: Collection[str]) -> str:

@@ -70,11 +70,16 @@ def _built(name: str, sources: list[Path], *libraries: str) -> Path:
 
 
 def directory() -> Path:
-    """Where they are built: in a checkout where its Makefile builds, else in the user's cache."""
+    """Where they are built: in a checkout where its Makefile builds, else in the user's cache. Raises CannotBuild."""
     if (_CHECKOUT.parent / "pyproject.toml").exists():
         found = _CHECKOUT / "build"
     else:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         found = cache / "tickwire" / f"bench-{__version__}"
-    found.mkdir(parents=True, exist_ok=True)
+    try:
+        found.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotBuild(
+            f"{found} cannot be made, where the programs in C go: {error.strerror}; set XDG_CACHE_HOME"
+        ) from None
     return found

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tickwire_bench import machine, programs
 from tickwire_bench.cases import CASES
@@ -19,6 +18,7 @@ from tickwire_bench.cases.effort import FULL, QUICK, Case, Effort
 from tickwire_bench.figures import sheet
 from tickwire_bench.figures.sheet import Sheet
 from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, Figures, RunFailed, prepare
+from tickwire_bench.progress import metered
 
 Results = dict[
     str, Any
@@ -76,26 +76,17 @@ def measure(
     """The runs of each case; and why there are none of those in which a message was lost, or a process failed."""
     runs: dict[str, list[Figures]] = {}
     failed: dict[str, str] = {}
-    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn())
-    # Once a second: drawing takes CPU from the cores that are measured.
-    with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True, refresh_per_second=1
-    ) as progress:
-        task = progress.add_task("", total=sum(case.turns(wanted) for case in cases), completed=0)
-
-        def advance(what: str) -> None:
-            progress.update(task, advance=1, description=what)
-
+    with metered(sum(case.turns(wanted) for case in cases), console) as meter:
         for case in cases:
-            done = progress.tasks[0].completed
+            done = meter.turns
             try:
-                runs[case.key] = list(case.measure(wanted, scratch / case.key, advance))
+                runs[case.key] = list(case.measure(wanted, scratch / case.key, meter))
             except KeyboardInterrupt:
                 failed[case.key] = INTERRUPTED
                 return runs, failed
             except RunFailed as failure:
                 failed[case.key] = str(failure)
-                progress.update(task, completed=done + case.turns(wanted))
+                meter.skip_to(done + case.turns(wanted))
     return runs, failed
 
 
@@ -132,7 +123,7 @@ def show(console: Console, results: Results) -> None:
     console.print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), style="dim")
     for each in _sheets(results):
         sheet.show(console, each)
-    console.print("Medians; in parentheses the smallest and the largest run.")
+    console.print(sheet.legend(console, "run"))
     for key, why in results.get("failed", {}).items():
         console.print(f"{key} has no figures: {why}", style="red", markup=False)
 

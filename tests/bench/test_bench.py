@@ -145,11 +145,21 @@ def test_the_programs_are_built_anew_when_a_source_changed(tmp_path: Path, monke
         programs.floor("hello")
 
 
+def test_a_cache_that_cannot_be_made_is_told_and_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(programs, "_CHECKOUT", tmp_path / "installed")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("no directory")
+
+    with pytest.raises(programs.CannotBuild, match="cannot be made, .*: Not a directory; set XDG_CACHE_HOME"):
+        programs.load()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--case", "lunch"], "'lunch' is none of one, fanout-1,"),
         (["--runs", "0"], "0 is not in the range 1<=x<=50"),
+        (["--seconds", "nan"], "nan is not a number"),
         (["--seconds", "0.1"], "0.1 is not in the range 0.2<=x<=60"),
         (["--from", "nowhere.json"], "'nowhere.json' does not exist"),
         (["--from", __file__, "--quick"], "--from shows all that was measured"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from peers import compression, connections, sdk
+from peers import compression, connections, sdk, showing
 from peers.__main__ import merged
 from peers.cases import CASES, Case, Promise, Round, in_the_running, verdict
 from peers.growth import AXES
-from peers.showing import write_page
 
 BENCH = Path(__file__).parents[2] / "bench"
 FAN_OUT = Case("fan-out", "a fan-out", (), gate=1.0, goal=1.5, of_floor=1.4)
@@ -24,7 +25,8 @@ LATENCY = Case("latency", "a fixed load", (), latency=(1.3, 1.4))
 def turn(rate: float = 1e6, cpu: float = 1.0, p50: float = 100.0, p99: float = 1_000.0) -> dict[str, Any]:
     return {
         "deliveries_per_s": rate, "server_cpu_us_per_delivery": cpu, "latency_us": {"p50": p50, "p99": p99},
-        "server_cpu_s": 0.9, "seconds": 1.0, "own_cpu_share": 0.5,
+        "server_cpu_s": 0.9, "seconds": 1.0, "own_cpu_share": 0.5, "published_per_s": 100.0,
+        "server_wait_s": 0.0, "own_wait_s": 0.0,
     }  # fmt: skip
 
 
@@ -99,24 +101,44 @@ def test_of_two_files_the_later_one_counts() -> None:
 
 
 def test_a_page_shows_every_case_its_plots_and_what_was_missed(tmp_path: Path) -> None:
-    round: Round = {"Tickwire": turn(50), "Redis": turn(100), "ws": {"failed": "it dropped somebody"}}
+    disturbed = {**turn(100), "server_wait_s": 0.2}
+    round: Round = {"Tickwire": turn(50), "Redis": disturbed, "ws": {"failed": "it dropped somebody"}}
     results = {
         "command": "make bench-peers", "machine": {"cpu": "a processor"}, "versions": {"Redis": "7.0.15"},
         "missing": ["mosquitto"], "cases": {case.key: [round, round] for case in CASES},
         "growth": {axis.key: {"Tickwire": [[step, 0.5] for step in axis.steps]} for axis in AXES},
     }  # fmt: skip
 
-    write_page(results, tmp_path / "page.md")
+    showing.write_page(results, tmp_path / "page.md")
 
     text = (tmp_path / "page.md").read_text()
     assert all(f"## {case.title}\n" in text for case in CASES)
     missed = "0.5x (0.5 to 0.5) the deliveries a second of the best peer; promised at least 1x, hoped for 1.5x: MISSED"
     assert missed in text
     assert "| ws | failed: it dropped somebody |" in text
+    assert "| **Tickwire** |" in text
+    assert "- *Redis: disturbed, other processes had one of the cores for 20 % of the time*" in text
     assert "Left out, since they were not installed: mosquitto." in text
     drawn = {file.name for file in (tmp_path / "page").iterdir()}
     assert drawn == {"rates.svg", *(f"{axis.key}.svg" for axis in AXES)}
     assert all(f"(page/{name})" in text for name in drawn)
+
+
+def test_a_narrow_terminal_has_the_medians_and_is_told_so() -> None:
+    results = {
+        "command": "", "machine": {}, "versions": {}, "missing": [],
+        "cases": {"one": [{"Tickwire": turn(rate), "Redis": turn(90e6)} for rate in (50e6, 70e6)]},
+    }  # fmt: skip
+    said = {}
+    for width in (90, 130):
+        console = Console(width=width, record=True, file=io.StringIO())
+        showing.show(console, results)
+        said[width] = console.export_text()
+
+    assert " 60 M " in said[90]
+    assert "60 M (50 to 70)" not in said[90]
+    assert "from 120 columns on" in said[90]
+    assert " 60 M (50 to 70) " in said[130]
 
 
 def test_from_client_to_client_the_best_of_the_others_counts() -> None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from tickwire.server import Broker, Settings
@@ -157,6 +158,46 @@ async def test_messages_cut_anywhere_are_put_together(load: Load) -> None:
     assert (ended.code, ended.errors) == (0, WAITING)
 
 
+@pytest.mark.parametrize("publishers", [1, 3])
+async def test_messages_of_each_publisher_are_numbered_without_a_hole(load: Load, publishers: int) -> None:
+    async with Broker(Settings()).serving(port=0) as url:
+        several = ["--readers", 3, "--publishers", publishers, "--topics", 2, "--in-flight", 64, "--json"]
+        ended = await load(*at(port_of(url)), *several)
+
+    assert (ended.code, ended.errors) == (0, "")
+    assert json.loads(ended.output)["deliveries"] > 100
+
+
+@pytest.mark.parametrize(
+    ("numbers", "publishers", "sentence"),
+    [
+        ([5, 7], 1, "bench.0 has message 7 of publisher 0 at offset 1, expected 6"),
+        ([5, 5], 1, "bench.0 has message 5 of publisher 0 at offset 1, expected 6"),
+        ([5, 2 << 40, 7], 3, "bench.0 has message 7 of publisher 0 at offset 2, expected 6"),
+        ([5, 2 << 40, 2 << 40], 3, "bench.0 has message 0 of publisher 2 at offset 2, expected 1"),
+        ([3 << 40], 3, "a message of an unknown publisher"),
+    ],
+)
+async def test_a_message_with_another_number_than_was_published_ends_the_run(
+    load: Load, numbers: list[int], publishers: int, sentence: str
+) -> None:
+    """As a broker would deliver that mixed up the payloads, at offsets that are right."""
+    said = [delivery(offset, numbered(number)) for offset, number in enumerate(numbers)]
+    async with saying(WELCOME, SUBSCRIBED, *said) as port:
+        ended = await load(*at(port), "--readers", 1, "--publishers", publishers, "--rate", 1)
+
+    assert (ended.code, ended.output) == (1, "")
+    assert sentence in ended.errors
+
+
+async def test_a_topic_that_is_none_ends_the_run(load: Load) -> None:
+    async with saying(WELCOME, SUBSCRIBED, FIRST.replace("2e 30 00", "2e 3a 00")) as port:
+        ended = await load(*at(port), "--readers", 1, "--publishers", 0, "--topics", 20)
+
+    assert (ended.code, ended.output) == (1, "")
+    assert "a message of an unknown topic: bench.:" in ended.errors
+
+
 async def test_a_ping_is_answered_with_what_it_said(load: Load) -> None:
     heard = bytearray()
 
@@ -216,6 +257,18 @@ async def test_a_host_that_is_not_this_machine_is_refused(load: Load) -> None:
 
     assert ended.code == 2
     assert "never puts load on a network" in ended.errors
+
+
+def numbered(number: int) -> bytes:
+    """A payload of 64 bytes as the load tool publishes it, stamped long ago."""
+    packed: bytes = b"\x83\xa1t\xcf" + bytes(8) + b"\xa1n\xcf" + number.to_bytes(8) + b"\xa1x\xc5\0\x24" + bytes(36)
+    return packed
+
+
+def delivery(offset: int, payload: bytes) -> str:
+    """A frame of one section with that message of bench.0."""
+    packed: bytes = msgpack.packb([21, 0, [["bench.0", offset, offset + 1, 9, [payload]]]])
+    return (bytes((0x82, len(packed))) + packed).hex()
 
 
 def at(port: int) -> list[object]:

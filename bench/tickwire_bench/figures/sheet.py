@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -13,7 +14,10 @@ from rich.table import Table
 
 from tickwire_bench.figures.unit import Unit
 
+WIDE = 120  # columns of a terminal that has room for the spread of each figure
 BAR = 18  # characters of the longest bar
+
+_SPREAD = re.compile(r" \([^()]+ to [^()]+\)")
 
 
 @dataclass(slots=True)
@@ -70,12 +74,23 @@ def show(console: Console, sheet: Sheet) -> None:
     longest = max(sheet.bars, default=0)
     for index, row in enumerate(sheet.rows):
         bar = [_bar(sheet.bars[index] / longest if longest else 0)] if sheet.bars else []
-        table.add_row(*map(escape, row), *bar)
+        table.add_row(*(escape(fitting(console, cell)) for cell in row), *bar)
     console.print(table)
     for goal in sheet.goals:
         console.print(escape(f"  {goal}"), style={None: "", True: "green", False: "red"}[goal.met])
     for doubt in sheet.doubts:
         console.print(escape(f"  {doubt}"), style="yellow")
+
+
+def fitting(console: Console, cell: str) -> str:
+    """A figure as there is room for it: in a narrow terminal without its spread."""
+    return cell if console.width >= WIDE else _SPREAD.sub("", cell)
+
+
+def legend(console: Console, what: str) -> str:
+    """What the figures are, of several runs or rounds."""
+    spread = f"in parentheses the smallest and the largest {what}."
+    return f"Medians; {spread}" if console.width >= WIDE else f"Medians; from {WIDE} columns on, {spread}"
 
 
 def _bar(share: float) -> str:

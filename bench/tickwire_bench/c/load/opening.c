@@ -32,7 +32,7 @@ connection *start_opening(role role, int number) {
     c->number = number;
     if (role == READER) {
         choose_topics(c);
-        size_t known = asked.dialect->gaps ? 2 : (size_t)asked.publishers + 1; /* offsets, or numbers of each publisher */
+        size_t known = (size_t)asked.publishers + 1; /* offsets, where there are any, and numbers of each publisher */
         c->next = calloc(known * (size_t)asked.topics, sizeof *c->next);
         if (!c->next) fail("out of memory");
     }

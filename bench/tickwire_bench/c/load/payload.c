@@ -98,7 +98,7 @@ void check_size(size_t size) {
 void check_payload(connection *c, const uint8_t *data, size_t size) {
     check_size(size);
     uint64_t number = get_u64(data + NUMBER_AT), publisher = number >> 40, topic = big_endian(data + size - 4, 4);
-    number &= (1ull << 40) - 1;
+    number &= NUMBERS;
     if (publisher >= (uint64_t)asked.publishers) fail("a message of an unknown publisher");
     if (topic >= (uint64_t)asked.topics) fail("a message of an unknown topic");
     uint64_t *next = &c->next[publisher * (uint64_t)asked.topics + topic];

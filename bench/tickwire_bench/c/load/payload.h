@@ -4,6 +4,7 @@
 
 #include "load.h"
 
+#define NUMBERS ((1ull << 40) - 1) /* in a topic; above stands the publisher's own */
 enum { STAMP_AT = 4, NUMBER_AT = 15, FILLING_AT = 28 };
 
 void read_filling(void);

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from .number import Number
+
 _FILE = click.Path(path_type=Path, dir_okay=False, writable=True)
 
 
@@ -15,7 +17,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, writable=True)
 @click.option("--case", "keys", multiple=True, metavar="CASE", help="Only this case; may be repeated.  [default: all]")
 @click.option("--list", "listed", is_flag=True, help="Tell which cases there are, and measure nothing.")
 @click.option("--runs", type=click.IntRange(1, 50), help="Runs of each case; the median is shown.  [default: 5]")
-@click.option("--seconds", type=click.FloatRange(0.2, 60), help="Measured seconds of each run.  [default: 2]")
+@click.option("--seconds", type=Number(0.2, 60), help="Measured seconds of each run.  [default: 2]")
 @click.option("--quick", is_flag=True, help="A look within three minutes: one short run of each. Not for quoting.")
 @click.option("--json", "file", type=_FILE, help="Write every run's figures there.")
 @click.option("--page", type=_FILE, help="Write the tables there in Markdown, and a folder of plots beside it.")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import click
 
+from .number import Number
+
 
 @click.command(short_help="Replay real prices to many readers, each of them checked.")
 @click.option(
     "--readers", default=100, show_default=True, type=click.IntRange(1, 20_000), help="Connections that read."
 )
-@click.option(
-    "--speed", default=10.0, show_default=True, type=click.FloatRange(0.1, 10_000), help="Trading days a second."
-)
-@click.option("--for", "seconds", type=click.FloatRange(0.1), help="Seconds to replay.  [default: until the data ends]")
+@click.option("--speed", default=10.0, show_default=True, type=Number(0.1, 10_000), help="Trading days a second.")
+@click.option("--for", "seconds", type=Number(0.1), help="Seconds to replay.  [default: until the data ends]")
 @click.option("--port", default=0, show_default=True, type=click.IntRange(0, 65_535), help="The broker's; 0 picks one.")
 def demo(readers: int, speed: float, seconds: float | None, port: int) -> int:
     """Replay real stock prices through a broker to many readers, and prove that none missed one.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .client import Mistake, client_options, note, run_client, tell_states
+from .number import Number
 from .text import NotJson, from_text
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class PubCommand(click.Command):
     "--timeout",
     default=30.0,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     help="Seconds to wait for a connection and for the acknowledgment.",
 )
 @client_options

@@ -94,7 +94,10 @@ static int read_topic(cursor *in) {
     unsigned number = 0;
     if (text.size <= prefix || text.size > prefix + 6 || memcmp(text.data, TOPIC_PREFIX, prefix))
         fail("a message of a topic that was not subscribed: %.*s", (int)text.size, text.data);
-    for (size_t i = prefix; i < text.size; i++) number = number * 10 + (text.data[i] - '0');
+    for (size_t i = prefix; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9') fail("a message of an unknown topic: %.*s", (int)text.size, text.data);
+        number = number * 10 + (unsigned)(text.data[i] - '0');
+    }
     if (number >= (unsigned)asked.topics) fail("a message of an unknown topic: %.*s", (int)text.size, text.data);
     return (int)number;
 }
@@ -106,15 +109,19 @@ static void expect_offset(connection *c, int topic, uint64_t offset) {
              (unsigned long long)c->next[topic] - 1);
 }
 
-/* With one publisher, a message's number is as far from its offset as that of every other message of its topic. All of
- * them are looked at for reader 0; the others get the same bytes, of which the first and last message are looked at. */
+/* The messages' own numbers, of each publisher in each topic one after the other. All are looked at for reader 0. The
+ * others get the same bytes; where there is one publisher, so that a message's number is as far from its offset as that of
+ * every other of its topic, the first and last message of a section are looked at for them too. */
 static void check_number(connection *c, int topic, uint64_t offset, const uint8_t *payload) {
-    uint64_t *apart = &c->next[asked.topics + topic], mine = get_u64(payload + NUMBER_AT) - offset + 1; /* 0: not known yet */
-    if (asked.publishers != 1) return;
-    if (!*apart) *apart = mine;
-    if (*apart != mine)
-        fail("reader %d: " TOPIC_PREFIX "%d has message %llu at offset %llu, expected %llu", c->number, topic,
-             (unsigned long long)(mine + offset - 1), (unsigned long long)offset, (unsigned long long)(*apart + offset - 1));
+    uint64_t number = get_u64(payload + NUMBER_AT), publisher = number >> 40, from = asked.publishers > 1 ? 0 : offset;
+    if (publisher >= (uint64_t)asked.publishers) fail("a message of an unknown publisher");
+    if (asked.publishers > 1 && c->number) return;
+    uint64_t *known = &c->next[(1 + publisher) * (uint64_t)asked.topics + (uint64_t)topic]; /* 0: nothing yet */
+    if (*known && *known != number - from + 1)
+        fail("reader %d: " TOPIC_PREFIX "%d has message %llu of publisher %llu at offset %llu, expected %llu", c->number,
+             topic, (unsigned long long)(number & NUMBERS), (unsigned long long)publisher, (unsigned long long)offset,
+             (unsigned long long)((*known + from - 1) & NUMBERS));
+    *known = number - from + (asked.publishers > 1 ? 2 : 1);
 }
 
 static void read_section(connection *c, cursor *in) {
@@ -183,6 +190,11 @@ static void on_acks(connection *c, cursor *in) {
     }
 }
 
+/* Whose messages the ones that are lost were is not known. */
+static void forget_numbers(connection *c, int topic) {
+    for (int publisher = 0; publisher < asked.publishers; publisher++) c->next[(1 + publisher) * asked.topics + topic] = 0;
+}
+
 static void on_gap(connection *c, cursor *in) {
     read_uint(in);
     int topic = read_topic(in);
@@ -194,6 +206,7 @@ static void on_gap(connection *c, cursor *in) {
     if (to <= from) fail("a gap from %llu to %llu", (unsigned long long)from, (unsigned long long)to);
     expect_offset(c, topic, from);
     c->next[topic] = to + 1;
+    if (asked.publishers > 1) forget_numbers(c, topic);
     c->gaps++;
     c->lost += to - from;
 }

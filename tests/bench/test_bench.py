@@ -150,7 +150,7 @@ def test_a_cache_that_cannot_be_made_is_told_and_what_to_do(monkeypatch: pytest.
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     (tmp_path / "file").write_text("no directory")
 
-    with pytest.raises(programs.CannotBuild, match="cannot be made, .*: Not a directory; set XDG_CACHE_HOME"):
+    with pytest.raises(programs.CannotBuild, match=r"cannot be made, .*: Not a directory; set XDG_CACHE_HOME"):
         programs.load()
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from client.scripted import Peer, States, scripted
-from tickwire.wire.messages import Bye, Publish
+from tickwire.wire.messages import Ack, Bye, Publish
 from tickwire_client import Client, ConnectionLost, connect
 
 pytestmark = pytest.mark.usefixtures("frames_either_way")
@@ -139,6 +139,38 @@ async def test_what_is_published_while_it_closes_is_told_at_once() -> None:
             client.publish_nowait("a", 1)
         await closing
         assert leaving.is_set()
+
+
+async def test_what_is_published_while_it_still_sends_is_told_at_once() -> None:
+    """It would be sent and not confirmed, or not be sent at all."""
+    flushing, confirmed = asyncio.Event(), asyncio.Event()
+    heard: list[int] = []
+
+    async def confirm_late(peer: Peer) -> None:
+        await peer.greet()
+        while (message := await peer.hear()) is not None:
+            if not isinstance(message, Publish):
+                continue
+            heard.extend(len(payload) for run in message.runs for payload in run.payloads)
+            if message.id is not None:
+                flushing.set()
+                await confirmed.wait()
+                await peer.say(Ack([[message.id, *(0 for _ in message.runs)]]))
+
+    async with scripted(confirm_late) as url:
+        client = await connect(url)
+        for _ in range(100):
+            client.publish_nowait("a", payload=bytes(80_000))
+        closing = asyncio.create_task(client.close())
+        await asyncio.wait_for(flushing.wait(), 5)
+        with pytest.raises(ConnectionLost, match="closed"):
+            client.publish_nowait("a", payload=b"2")
+        with pytest.raises(ConnectionLost, match="closed"):
+            await client.publish("a", payload=b"3")
+        confirmed.set()
+        await closing
+
+    assert heard == [80_000] * 100
 
 
 async def test_closing_while_it_reconnects_ends_the_attempts() -> None:

@@ -159,7 +159,7 @@ class Client(Reading):
                 run.payloads.append(body)
                 outbox.bytes = held + MESSAGE_BYTES
                 return
-        if connection.over:
+        if self._closing or connection.over:
             self._check_open()
         self._session.post(topic, body, format)
         connection.send_soon()
@@ -184,7 +184,9 @@ class Client(Reading):
         """Send what is buffered, within the timeout, and close the connection. Subscriptions end.
 
         Where there is no connection it is waited for as long; that something could not be sent is told in the log.
+        Nothing more is taken meanwhile: publishing raises ConnectionLost.
         """
+        self._closing = True
         try:
             if self._connection.unsent:
                 await self._flush_within(timeout)
@@ -199,7 +201,7 @@ class Client(Reading):
     async def _flush_within(self, timeout: float) -> None:
         try:
             async with asyncio.timeout(timeout):
-                await self.flush()
+                await self._whole(Runs())
         except (TimeoutError, TickwireError) as error:
             log.warning("closing with messages unsent: %s", str(error) or "the broker did not take them in time")
 

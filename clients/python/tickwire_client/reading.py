@@ -35,6 +35,7 @@ class Reading:
     _connection: Connection
     _loop: asyncio.AbstractEventLoop
     _timeout: float
+    _closing = False
 
     @overload
     def subscribe(
@@ -250,7 +251,7 @@ class Reading:
             self._connection.brake.answered(answer)
 
     def _check_open(self) -> None:
-        if self._connection.over:
+        if self._closing or self._connection.over:
             raise ConnectionLost("the client is closed; connect() makes another one")
 
 

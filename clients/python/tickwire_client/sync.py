@@ -103,7 +103,7 @@ class Client(Reading):
         body, format = encoded(data, payload)
         session = self._client._session
         session.check(topic, body, format)
-        if self._client._connection.over:
+        if self._client._closing or self._client._connection.over:
             raise ConnectionLost(CLOSED)
         self._loop.check_process()
         with self._lock:

@@ -66,19 +66,28 @@ async def test_this_aiohttp_lets_frames_be_taken_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("last", "code"),
-    [(b"\x83\x80" + bytes(4), 1002), (b"\x88\x82" + bytes(4) + b"\x03\xe8", 1000)],
-    ids=["broke the rules", "closed"],
+    [
+        (b"\x83\x80" + bytes(4), 1002),
+        (b"\x88\x82" + bytes(4) + b"\x03\xe8", 1000),
+        (b"\x82\xff" + (3 << 20).to_bytes(8, "big") + bytes(4), 1009),
+    ],
+    ids=["broke the rules", "closed", "too large"],
 )
-async def test_what_was_published_before_aiohttp_closes_is_answered(place: Place, last: bytes, code: int) -> None:
+@pytest.mark.parametrize("count", [20, FRAMES_A_TURN + 50])  # more than are acted on at once
+async def test_what_was_published_before_aiohttp_closes_is_answered(
+    place: Place, last: bytes, code: int, count: int
+) -> None:
     async with upgraded(place.url) as raw:
         raw.send_message(encode(Hello()))
-        for id in range(20):
+        for id in range(count):
             raw.send_message(publish(id))
         raw.writer.write(last)
 
         ids, _, found = await answered(raw)
+        raw.writer.write_eof()
+        assert await raw.rest() == b""
 
-    assert (ids, found) == (list(range(20)), code)
+    assert (ids, found) == (list(range(count)), code)
 
 
 async def test_nothing_is_delivered_behind_the_close_that_a_frame_too_large_is_answered_with() -> None:

@@ -157,6 +157,13 @@ class Connection:
             elif not number % FRAMES_A_TURN:
                 await asyncio.sleep(0)
 
+    def _take_before_the_end(self) -> None:
+        """The same at once: the connection is about to be closed, and what came before the reason for that counts."""
+        frames, self._left = self._left or (), None
+        with contextlib.suppress(Goodbye):  # one of them is a reason too, and the other was first to be seen
+            for frame in frames:
+                self._take(frame)
+
     def _take(self, frame: bytes) -> None:
         pump = self._pump
         self.session.receive(frame, pump.now())
@@ -232,11 +239,13 @@ class Connection:
     def _before_close(self) -> None:
         """aiohttp closes by itself where the peer did, or broke the rules: what was done before that is answered."""
         if not self.closing:
+            self._take_before_the_end()
             self._pump.flush()
         self.peer.close_socket()
 
     async def _too_big(self) -> None:
         """Say so, and let the client finish its frame: to close on bytes that nobody read resets the connection."""
+        self._take_before_the_end()
         self.closing = True
         self._say(Goodbye("frame_too_large", f"a frame exceeds the limit of {self._frame_bytes} bytes, inflated"))
         self.session.leave()  # nothing may follow a close

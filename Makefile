@@ -79,4 +79,5 @@ runtime dev brokers peers compiler strace redis valgrind:
 
 clean:
 	rm -rf .venv bench/build build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf bench/peers/servers/node/node_modules broker/tickwire/native/native.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,9 +20,9 @@ from peers.running import Effort
 from peers.starting import PEERS
 from tickwire.server.cli.number import Number
 from tickwire_bench import machine, programs
-from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, prepare
+from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, exit_code, prepare
 from tickwire_bench.progress import metered
-from tickwire_bench.running import CannotRun, check_writable
+from tickwire_bench.running import CannotRun, check_files
 
 FULL, QUICK = Effort(7, 1.0, 0.3), Effort(2, 0.4, 0.2)
 OTHERS = {module.KEY: module for module in (compression, connections, sdk)}  # that have more to them than a load
@@ -63,28 +63,34 @@ def main(
 ) -> None:
     """Put the same load on Tickwire and its peers, in turns, and compare.
 
-    Each server has one core and the load tool another. Every message is checked: a peer that lost one has no figures,
-    and where Tickwire lost one the bench says so and exits with 1.
+    Each server has one core and the load tool another. What arrives is checked: a peer that lost a message has no
+    figures, and where Tickwire lost one the bench says so and exits with 1. All of it takes forty minutes; what is
+    interrupted shows and writes the cases that are done.
     """
     if listed:
         _list()
         return
     try:
-        for path in (file, page):
-            if path is not None:
-                check_writable(path)
+        check_files(file, page)
     except CannotRun as failure:
         raise click.ClickException(str(failure)) from None
+    if saved and (keys or wanted or rounds or seconds or quick):
+        raise click.UsageError("--from shows all that was measured: it goes without what says what to measure")
+    code = 0
     if saved:
         results = merged([_read(each) for each in saved])
     else:
-        results = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows)
+        results, code = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows)
+    if not results["cases"] and not results.get("growth"):
+        click.echo("Nothing was measured, so nothing was written.", err=True)
+        sys.exit(code)
     if file:
         file.write_text(json.dumps(results, indent=1) + "\n")
     if page:
         showing.write_page(results, page)
     console = Console()
     showing.show(console if console.is_terminal else Console(width=150), results)
+    sys.exit(code)
 
 
 def _list() -> None:
@@ -94,7 +100,10 @@ def _list() -> None:
     click.echo("\nPeers: " + ", ".join(peer.name for peer in PEERS))
 
 
-def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: bool | None) -> showing.Results:
+def _measure(
+    keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: bool | None
+) -> tuple[showing.Results, int]:
+    """The figures, and an exit code: whoever ends it has those of the cases that are done."""
     try:
         programs.load(), programs.floor("fanout")
     except programs.CannotBuild as failure:
@@ -117,7 +126,7 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
     grows = not keys if grows is None else grows
     total = sum(running.turns_of(case, peers, effort) for case in cases)
     total += sum(each.turns(peers, effort) for each in others) + (sum(growth.turns()) if grows else 0)
-    with _scratch() as scratch, metered(total, Console(stderr=True)) as advance:
+    with _scratch() as scratch, metered(total, Console(stderr=True)) as advance, _until_ended() as ended:
         for case in cases:
             results["cases"][case.key] = list(running.measure(case, peers, effort, scratch, advance))
         for each in others:
@@ -126,7 +135,17 @@ def _measure(keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: 
             results["growth"] = {
                 axis.key: growth.measure(axis, peers, effort, scratch, advance) for axis in growth.AXES
             }
-    return results
+    return results, ended[0]
+
+
+@contextmanager
+def _until_ended() -> Iterator[list[int]]:
+    """Gives the exit code afterwards."""
+    code = [0]
+    try:
+        yield code
+    except KeyboardInterrupt as end:
+        code[0] = exit_code(end)
 
 
 @contextmanager

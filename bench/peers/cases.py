@@ -43,14 +43,14 @@ def _fixed(deliveries: int, readers: int = 1_000) -> tuple[object, ...]:
 # What there is to say of a case; the page shows it under the table.
 _PER_WRITE = """\
 Where every reader gets a write of its own for a message or a few, what counts is what a write costs, and most of that
-is the kernel's: `perf` gave 87 % of Tickwire's CPU with 16 messages in flight to the kernel, and 11 % to Python."""
+is the kernel's. (Not of this run: `perf`, beside 16 messages in flight, gave 87 % of Tickwire's CPU to the kernel.)"""
 _PER_TOPIC = """\
 Of 256 messages that leave together nearly each second is of another topic, and so a section by itself, which gets
-offsets, a place in its topic's log and an audience. `perf` gave 57 % of Tickwire's CPU to the kernel, one write for all
-that a reader is due of the flush, and 40 % to those sections; Redis, in C, has no offsets and keeps nothing."""
+offsets, a place in its topic's log and an audience; Redis, in C, has no offsets and keeps nothing. (Not of this run:
+`perf` gave 57 % of Tickwire's CPU to the kernel, one write for all that a reader is due of the flush.)"""
 _NEARLY_FULL = """\
-Both cores were nearly full here, the server's with 4.9 us for each write, with which the floor has as much to do: how
-long a message waits then depends on who was disturbed: hence more rounds than in the other cases."""
+Where a write costs as much as 5 us, this is all that one core can do, the floor's too: how long a message waits then
+depends on who was disturbed. Hence more rounds than in the other cases."""
 _IN_TURNS = """\
 With 16 frames in flight the server and the load wait for each other: neither has a full core."""
 

@@ -16,6 +16,7 @@ from tickwire_bench.processes import Figures, RunFailed, load
 
 KEY = "connections"
 CONNECTIONS = 5_000
+TITLE = f"{CONNECTIONS:,} connections: idle, and in a storm"
 ROUNDS = 5  # at most: each starts every server anew
 TIMES_IDLE = 3  # of them, in which the memory is looked at
 IDLE_GATE, IDLE_GOAL, BACK_GATE_S, BACK_GOAL_S = 14 << 10, 8 << 10, 4.0, 1.0
@@ -58,7 +59,7 @@ def _turn(contender: Contender, directory: Path, idle: bool) -> Figures:
 def sheet(rounds: list[Round]) -> Sheet:
     """The quickest first."""
     found = Sheet(
-        f"{CONNECTIONS:,} connections: idle, and in a storm",
+        TITLE,
         ["", "all are back after", "connections/s", "CPU of the server each", "resident each, idle"],
         note=NOTE,
     )

@@ -18,7 +18,7 @@ from peers.growth import AXES
 from peers.starting import FLOOR_ITSELF, TICKWIRE
 from tickwire_bench.cases.loads import cores, doubts
 from tickwire_bench.figures import sheet
-from tickwire_bench.figures.sheet import Sheet
+from tickwire_bench.figures.sheet import DISTURBED_WORD, Sheet
 from tickwire_bench.figures.unit import MILLIONS, MS, TIMES, US
 from tickwire_bench.processes import Figures
 
@@ -84,7 +84,8 @@ def show(console: Console, results: Results) -> None:
             console.print(f"{axis.title}: {name}: " + ", ".join(f"{step:,}: {US.show(cpu)}" for step, cpu in line))
     for name in results["missing"]:
         console.print(f"{name} is not installed and was left out", style="yellow")
-    console.print(f"\n{sheet.legend(console, 'round')} What they are not: bench/peers/README.md")
+    if any(len(rounds) > 1 for rounds in results["cases"].values()):
+        console.print(f"\n{sheet.legend(console, 'round')} What they are not: bench/peers/README.md")
 
 
 def write_page(results: Results, page: Path) -> None:
@@ -133,7 +134,14 @@ def _verdict(case: Case, rounds: list[Round]) -> Verdict | None:
 def _promises(case: Case, rounds: list[Round]) -> Iterator[tuple[str, bool]]:
     found = _verdict(case, rounds)
     for promise in found.promises if found is not None else ():
-        yield _told(promise), promise.met
+        yield _told(promise) + _shaken(rounds, found), promise.met
+
+
+def _shaken(rounds: list[Round], found: Verdict | None) -> str:
+    """Whether to believe it: the machine may have had something else to do."""
+    names = [TICKWIRE.name] if found is None else [TICKWIRE.name, found.best]
+    told = [doubt for name in names for doubt in doubts(name, figures_of(rounds, name))]
+    return f", though {DISTURBED_WORD}" if any(DISTURBED_WORD in doubt for doubt in told) else ""
 
 
 def _told(promise: Promise) -> str:
@@ -149,10 +157,11 @@ def _summary(results: Results, measured: Sequence[tuple[Case, list[Round]]]) -> 
             continue
         for promise in found.promises:
             bound = f"{'<=' if promise.most else '>='} {TIMES.show(promise.bound)}"
-            reached, other = TIMES.show(median(promise.reached)), "" if promise.met else f" **{promise.outcome}**"
+            reached = TIMES.show(median(promise.reached)) + _shaken(rounds, found)
+            other = "" if promise.met else f" **{promise.outcome}**"
             lines.append(f"| {case.title}: {promise.text} | {found.best} | {reached} | {bound}{other} |")
     for each in _sheets(results):
-        lines += [f"| {each.title} | | {goal} | |" for goal in each.goals]
+        lines += [f"| {each.title} | | {each.outcome(goal)} | |" for goal in each.goals]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -134,7 +135,7 @@ def _package(name: str) -> Callable[[], str | None]:
 def _module(name: str) -> Callable[[], str | None]:
     folder = PROGRAMS / "node" / "node_modules" / name
     script = f"console.log(require({str(folder / 'package.json')!r}).version)"
-    return lambda: version_of(node(), "-e", script) if folder.exists() else None
+    return lambda: version_of(node(), "-e", script) if folder.exists() and shutil.which(node()) else None
 
 
 TICKWIRE = Contender("Tickwire", "wire", _tickwire, _package("tickwire"))

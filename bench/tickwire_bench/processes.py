@@ -23,6 +23,7 @@ from tickwire_bench import programs
 
 STARTING_S, STOPPING_S = 60.0, 12.0  # the library websockets waits 10 s for clients that do not say goodbye
 LISTENING = r"listening on ws://\S+:(\d+)/ws"
+DESCRIPTORS = 5_100  # that the cases with the most connections need
 CONNECTIONS = 30_000  # the broker's cap per address: all readers come from one
 
 _CORES = sorted(os.sched_getaffinity(0))
@@ -67,12 +68,30 @@ def prepare() -> None:
     """
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if hard != resource.RLIM_INFINITY and hard < DESCRIPTORS:
+        print(
+            f"at most {hard:,} files may be open: cases with as many connections will fail (ulimit -Hn)",
+            file=sys.stderr,
+        )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _unwind)
 
 
+class Ended(KeyboardInterrupt):
+    """A signal other than the interrupt has asked for the end, which is the same end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def exit_code(end: KeyboardInterrupt) -> int:
+    """That of a program which a signal has ended."""
+    return 128 + (end.number if isinstance(end, Ended) else signal.SIGINT)
+
+
 def _unwind(number: int, _: FrameType | None) -> NoReturn:
-    sys.exit(128 + number)
+    raise Ended(number)
 
 
 @contextmanager

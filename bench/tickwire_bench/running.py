@@ -17,12 +17,12 @@ from tickwire_bench.cases import CASES
 from tickwire_bench.cases.effort import FULL, QUICK, Case, Effort
 from tickwire_bench.figures import sheet
 from tickwire_bench.figures.sheet import Sheet
-from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, Figures, RunFailed, prepare
+from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, Figures, RunFailed, exit_code, prepare
 from tickwire_bench.progress import metered
 
 Results = dict[
     str, Any
-]  # "command", "machine", "effort", "runs": the figures of each run by the key of the case, "failed"
+]  # "command", "machine", "effort", "runs": the figures of each run by the key of the case, "failed", "exit_code"
 
 _INTRODUCTION = """\
 # Tickwire on this machine
@@ -56,7 +56,7 @@ def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> R
     scratch = Path(tempfile.mkdtemp(prefix="tickwire-bench-"))
     try:
         programs.load()
-        runs, failed = measure([CASES[key] for key in keys or CASES], wanted, scratch, errors)
+        runs, failed, code = measure([CASES[key] for key in keys or CASES], wanted, scratch, errors)
     except programs.CannotBuild as failure:
         raise CannotRun(str(failure)) from None
     finally:
@@ -67,13 +67,14 @@ def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> R
         "effort": dataclasses.asdict(wanted),
         "runs": runs,
         "failed": failed,
+        "exit_code": code,
     }
 
 
 def measure(
     cases: Sequence[Case], wanted: Effort, scratch: Path, console: Console
-) -> tuple[dict[str, list[Figures]], dict[str, str]]:
-    """The runs of each case; and why there are none of those in which a message was lost, or a process failed."""
+) -> tuple[dict[str, list[Figures]], dict[str, str], int]:
+    """The runs of each case; why there are none of those in which a message was lost, or a process failed; a code."""
     runs: dict[str, list[Figures]] = {}
     failed: dict[str, str] = {}
     with metered(sum(case.turns(wanted) for case in cases), console) as meter:
@@ -81,17 +82,27 @@ def measure(
             done = meter.turns
             try:
                 runs[case.key] = list(case.measure(wanted, scratch / case.key, meter))
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as end:
                 failed[case.key] = INTERRUPTED
-                return runs, failed
+                return runs, failed, exit_code(end)
             except RunFailed as failure:
                 failed[case.key] = str(failure)
                 meter.skip_to(done + case.turns(wanted))
-    return runs, failed
+    return runs, failed, 1 if failed else 0
 
 
-def check_writable(file: Path) -> None:
-    """Before anything is measured for it. Raises CannotRun."""
+def check_files(file: Path | None, page: Path | None) -> None:
+    """Where the figures are to go, before anything is measured for them. Raises CannotRun."""
+    if page is not None and not page.suffix:
+        raise CannotRun(f"{page} has no suffix: its plots go into a folder of that name; call it {page.name}.md")
+    if file is not None and page is not None and file.resolve() == page.resolve():
+        raise CannotRun(f"{file} cannot be the figures and the page")
+    for path in (file, page):
+        if path is not None:
+            _check_writable(path)
+
+
+def _check_writable(file: Path) -> None:
     there = file.exists()
     try:
         with file.open("a"):
@@ -123,7 +134,8 @@ def show(console: Console, results: Results) -> None:
     console.print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), style="dim")
     for each in _sheets(results):
         sheet.show(console, each)
-    console.print(sheet.legend(console, "run"))
+    if any(len(runs) > 1 for runs in results["runs"].values()):
+        console.print(sheet.legend(console, "run"))
     for key, why in results.get("failed", {}).items():
         console.print(f"{key} has no figures: {why}", style="red", markup=False)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +15,12 @@ import pytest
 from rich.console import Console
 
 from peers import compression, connections, sdk, showing
-from peers.__main__ import merged
+from peers.__main__ import KEYS, merged
 from peers.cases import CASES, Case, Promise, Round, in_the_running, verdict
 from peers.growth import AXES
 
 BENCH = Path(__file__).parents[2] / "bench"
+COMMAND, ENVIRONMENT = [sys.executable, "-m", "peers"], {**os.environ, "PYTHONPATH": str(BENCH)}
 FAN_OUT = Case("fan-out", "a fan-out", (), gate=1.0, goal=1.5, of_floor=1.4)
 LATENCY = Case("latency", "a fixed load", (), latency=(1.3, 1.4))
 
@@ -117,6 +120,7 @@ def test_a_page_shows_every_case_its_plots_and_what_was_missed(tmp_path: Path) -
     assert missed in text
     assert "| ws | failed: it dropped somebody |" in text
     assert "| **Tickwire** |" in text
+    assert f"{missed}, though disturbed\n" in text
     assert "- *Redis: disturbed, other processes had one of the cores for 20 % of the time*" in text
     assert "Left out, since they were not installed: mosquitto." in text
     drawn = {file.name for file in (tmp_path / "page").iterdir()}
@@ -191,10 +195,35 @@ def test_a_storm_is_told_with_what_each_connection_took() -> None:
     ],
 )
 def test_options_that_make_no_sense_are_refused_with_a_sentence(arguments: list[str], sentence: str) -> None:
-    command = [sys.executable, "-m", "peers", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(BENCH)}
-
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([*COMMAND, *arguments], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
 
     assert ended.returncode == 2
     assert sentence in " ".join(ended.stderr.split())
+
+
+def test_all_cases_and_peers_are_listed() -> None:
+    ended = subprocess.run(
+        [*COMMAND, "--list"], env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert [line.split()[0] for line in ended.stdout.splitlines() if line] == [*KEYS, "Peers:"]
+
+
+def test_who_interrupts_has_the_cases_that_are_done(tmp_path: Path) -> None:
+    cases = ["--case", "one", "--case", "one-to-one", "--peer", "redis", "--rounds", "1", "--seconds"]
+    command = [*COMMAND, *cases, "0.2", "--json", str(tmp_path / "some.json")]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.endswith(" one-to-one\n"):
+                break
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert process.returncode == 143
+    assert "100 readers, 1 message in flight" in said
+    assert list(json.loads((tmp_path / "some.json").read_text())["cases"]) == ["one"]

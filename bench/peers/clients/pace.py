@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 import msgpack
 
 from tickwire_bench.clients.publisher import CHUNK, PADDING
-from tickwire_bench.clients.reader import CREDIT, CREDIT_TOPIC, TOPIC, WARMUP_S, report
+from tickwire_bench.clients.reader import CREDIT, CREDIT_TOPIC, TOPIC, WARMUP_S
+from tickwire_bench.clients.stretch import Stretch
 
 __all__ = ["CREDIT_TOPIC", "TOPIC", "Pace", "Reading"]
 
@@ -21,7 +22,8 @@ class Reading:
     def __init__(self, seconds: float, credit: Callable[[int], Awaitable[object]]) -> None:
         self._seconds, self._credit = seconds, credit
         self._count = self._credited = self._from = 0
-        self._start = self._cpu = 0.0
+        self._ready = 0.0
+        self._stretch: Stretch | None = None
         self.done = asyncio.Event()
 
     async def took(self, payload: bytes) -> None:
@@ -37,13 +39,14 @@ class Reading:
 
     def _look(self) -> None:
         now = time.monotonic()
-        if not self._start:
-            self._start = now + WARMUP_S
-        elif not self._from and now >= self._start:
-            self._start, self._cpu, self._from = now, time.process_time(), self._count
-        elif self._from and now >= self._start + self._seconds and not self.done.is_set():
-            report(self._count - self._from, now - self._start, time.process_time() - self._cpu)
-            self.done.set()
+        if self._stretch is not None:
+            if now >= self._stretch.start + self._seconds and not self.done.is_set():
+                self._stretch.report(self._count - self._from)
+                self.done.set()
+        elif not self._ready:
+            self._ready = now + WARMUP_S
+        elif now >= self._ready:
+            self._stretch, self._from = Stretch(), self._count
 
 
 class Pace:

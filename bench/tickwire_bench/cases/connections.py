@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from tickwire_bench.cases.effort import Advance, Effort
+from tickwire_bench.cases.loads import disturbed
 from tickwire_bench.figures.sheet import Sheet, promised
 from tickwire_bench.figures.unit import KIB, SECONDS, SHARE, THOUSANDS, US
 from tickwire_bench.processes import Figures, Server, broker, first_line, load, started_load
@@ -92,6 +93,8 @@ class Storm:
                 SHARE.show(median(run["server_cpu_s"] / run["back_s"] for run in runs)),
             ]
         )
+        waits = [max(run["server_wait_s"], run["own_wait_s"]) / run["back_s"] for run in runs]
+        sheet.doubts = disturbed(f"{count:,} connections", waits)
         if count >= 5_000:
             sheet.goals.append(promised("all are back after", SECONDS, back, BACK_S, BACK_GOAL_S, most=True))
         sheet.note = "Back is: upgraded, welcomed and subscribed. No TLS."

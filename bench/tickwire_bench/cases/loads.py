@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ from statistics import median
 
 from tickwire_bench import programs, ticks
 from tickwire_bench.cases.effort import Advance, Effort
-from tickwire_bench.figures.sheet import Goal, Plot, Sheet
+from tickwire_bench.figures.sheet import DISTURBED_WORD, Goal, Plot, Sheet
 from tickwire_bench.figures.unit import BYTES, MILLIONS, MS, SHARE, US, Unit
 from tickwire_bench.processes import Figures, Server, broker, load
 
@@ -129,14 +129,20 @@ def cores(runs: list[Figures]) -> str:
     return f"{SHARE.show(server)}, {SHARE.show(median(run['own_cpu_share'] for run in runs))}"
 
 
+def disturbed(name: str, waits: Sequence[float]) -> list[str]:
+    """From the share of each run in which a process could have run, and another one had its core."""
+    share = median(waits)
+    if share <= DISTURBED:
+        return []
+    return [f"{name}: {DISTURBED_WORD}, other processes had one of the cores for {SHARE.show(share)} of the time"]
+
+
 def doubts(name: str, runs: list[Figures]) -> list[str]:
     """Why a figure may not be what it is to be about."""
     found = []
     if median(run["own_cpu_share"] for run in runs) > SATURATED:
         found.append(f"{name}: the load tool's limit, not the server's")
-    waits = median(max(run["server_wait_s"], run["own_wait_s"]) / run["seconds"] for run in runs)
-    if waits > DISTURBED:
-        found.append(f"{name}: disturbed, other processes had one of the cores for {SHARE.show(waits)} of the time")
+    found += disturbed(name, [max(run["server_wait_s"], run["own_wait_s"]) / run["seconds"] for run in runs])
     if median(run["published_per_s"] / run["rate"] if "rate" in run else 1 for run in runs) < LATE:
         found.append(f"{name}: less was published than asked for; the latency is of messages that were late already")
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tickwire_bench.cases.effort import Advance, Effort
+from tickwire_bench.cases.loads import disturbed
 from tickwire_bench.figures.sheet import Sheet, promised
 from tickwire_bench.figures.unit import MILLIONS, SHARE
 from tickwire_bench.processes import (
@@ -75,10 +76,12 @@ class Sdk:
 
     def sheets(self, runs: list[Figures]) -> Iterator[Sheet]:
         sheet = Sheet(self.title, ["", "messages/s", "its core"])
-        for name, (_, goal) in _WAYS.items():
-            rates = [run[name]["messages_per_s"] for run in runs]
-            shares = [run[name]["own_cpu_share"] for run in runs]
+        for name, (run, goal) in _WAYS.items():
+            rates = [each[name]["messages_per_s"] for each in runs]
+            shares = [each[name]["own_cpu_share"] for each in runs]
             sheet.rows.append([name, MILLIONS.spread(rates), SHARE.spread(shares)])
+            if run is not through:  # there the three share two cores
+                sheet.doubts += disturbed(name, [each[name]["own_wait_share"] for each in runs])
             if goal:
                 sheet.goals.append(promised(name, MILLIONS, rates, goal))
         yield sheet

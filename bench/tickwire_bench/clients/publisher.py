@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 
 import uvloop
 
 from tickwire_bench.clients.reader import CREDIT_TOPIC, TOPIC
+from tickwire_bench.clients.stretch import Stretch
 from tickwire_client import BufferFull, Client, connect
 
 CHUNK = 1_024  # messages between two turns of the loop, as from a feed that is read in pieces
@@ -18,16 +18,14 @@ PADDING = b"x" * 41  # makes a message 64 bytes long
 
 async def publish(url: str, count: int) -> None:
     """So many messages, until all have acted; then the figures."""
-    async with connect(url, compress=False) as client:
+    async with connect(url, compress=False, reconnect=False) as client:
         await client.flush()
-        start, cpu = time.monotonic(), time.process_time()
+        stretch = Stretch()
         for first in range(0, count, CHUNK):
             await _send(client, first, min(CHUNK, count - first))
             await asyncio.sleep(0)
         await client.flush()
-        seconds = time.monotonic() - start
-        share = (time.process_time() - cpu) / seconds
-    print(json.dumps({"messages_per_s": count / seconds, "seconds": seconds, "own_cpu_share": share}), flush=True)
+        stretch.report(count)
 
 
 async def keep_in_flight(url: str, in_flight: int) -> None:
@@ -43,7 +41,7 @@ async def keep_in_flight(url: str, in_flight: int) -> None:
                 heard.set()
 
     subscribed = asyncio.Event()
-    async with connect(url, compress=False) as client, asyncio.TaskGroup() as tasks:
+    async with connect(url, compress=False, reconnect=False) as client, asyncio.TaskGroup() as tasks:
         tasks.create_task(listen(client))
         await subscribed.wait()
         sent = 0

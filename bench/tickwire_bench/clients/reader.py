@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 
 import uvloop
 
+from tickwire_bench.clients.stretch import Stretch
 from tickwire_client import connect
 
 TOPIC, CREDIT_TOPIC = "bench.0", "credit.bench"
@@ -18,8 +18,8 @@ WARMUP_S = 0.5
 
 async def read(url: str, seconds: float) -> None:
     count = credited = counted_from = 0
-    start = cpu = 0.0
-    async with connect(url, compress=False) as client, client.subscribe(TOPIC) as messages:
+    ready, stretch = 0.0, None
+    async with connect(url, compress=False, reconnect=False) as client, client.subscribe(TOPIC) as messages:
         print("ready", flush=True)
         async for batch in messages.batches():
             # Each message is decoded and its number taken out; the comparison runs in C.
@@ -31,18 +31,14 @@ async def read(url: str, seconds: float) -> None:
                 credited = count
                 client.publish_nowait(CREDIT_TOPIC, count)
             now = time.monotonic()
-            if not start:
-                start, cpu, counted_from = now + WARMUP_S, 0.0, 0
-            elif not counted_from and now >= start:
-                start, cpu, counted_from = now, time.process_time(), count
-            elif counted_from and now >= start + seconds:
-                report(count - counted_from, now - start, time.process_time() - cpu)
-                return
-
-
-def report(messages: int, seconds: float, cpu: float) -> None:
-    figures = {"messages_per_s": messages / seconds, "seconds": seconds, "own_cpu_share": cpu / seconds}
-    print(json.dumps(figures), flush=True)
+            if stretch is not None:
+                if now >= stretch.start + seconds:
+                    stretch.report(count - counted_from)
+                    return
+            elif not ready:
+                ready = now + WARMUP_S
+            elif now >= ready:
+                stretch, counted_from = Stretch(), count
 
 
 if __name__ == "__main__":

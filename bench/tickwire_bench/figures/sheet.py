@@ -14,6 +14,7 @@ from rich.table import Table
 
 from tickwire_bench.figures.unit import Unit
 
+DISTURBED_WORD = "disturbed"  # in what is doubtful about a sheet whose machine had something else to do
 WIDE = 120  # columns of a terminal that has room for the spread of each figure
 BAR = 18  # characters of the longest bar
 
@@ -44,6 +45,11 @@ class Sheet:
     note: str = ""
     plot: Plot | None = None
 
+    def outcome(self, goal: Goal) -> str:
+        """The goal, and whether to believe it."""
+        doubtful = goal.met is not None and any(DISTURBED_WORD in doubt for doubt in self.doubts)
+        return f"{goal}, though {DISTURBED_WORD}" if doubtful else str(goal)
+
 
 @dataclass(slots=True)
 class Plot:
@@ -65,19 +71,20 @@ def promised(
 
 
 def show(console: Console, sheet: Sheet) -> None:
-    """The sheet at the terminal, with a bar for each row where it has them."""
+    """The sheet at the terminal, with a bar for each row where it has them and there is room."""
     table = Table(title=sheet.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for index, column in enumerate(sheet.columns):
         table.add_column(column, justify="right" if index else "left", overflow="fold", no_wrap=not index)
-    if sheet.bars:
+    bars = sheet.bars if console.width >= WIDE else []
+    if bars:
         table.add_column("", justify="left", style="cyan", no_wrap=True)
-    longest = max(sheet.bars, default=0)
+    longest = max(bars, default=0)
     for index, row in enumerate(sheet.rows):
-        bar = [_bar(sheet.bars[index] / longest if longest else 0)] if sheet.bars else []
+        bar = [_bar(bars[index] / longest if longest else 0)] if bars else []
         table.add_row(*(escape(fitting(console, cell)) for cell in row), *bar)
     console.print(table)
     for goal in sheet.goals:
-        console.print(escape(f"  {goal}"), style={None: "", True: "green", False: "red"}[goal.met])
+        console.print(escape(f"  {sheet.outcome(goal)}"), style={None: "", True: "green", False: "red"}[goal.met])
     for doubt in sheet.doubts:
         console.print(escape(f"  {doubt}"), style="yellow")
 
@@ -103,5 +110,10 @@ def markdown(sheet: Sheet) -> str:
     align = "|".join("---" if index == 0 else "--:" for index in range(len(sheet.columns)))
     lines = [f"## {sheet.title}", "", "| " + " | ".join(sheet.columns) + " |", f"|{align}|"]
     lines += ["| " + " | ".join(row) + " |" for row in sheet.rows]
-    lines += ["", *(f"- {goal}" for goal in sheet.goals), *(f"- *{doubt}*" for doubt in sheet.doubts), ""]
+    lines += [
+        "",
+        *(f"- {sheet.outcome(goal)}" for goal in sheet.goals),
+        *(f"- *{doubt}*" for doubt in sheet.doubts),
+        "",
+    ]
     return "\n".join([*lines, sheet.note, ""] if sheet.note else lines)

@@ -167,6 +167,7 @@ typedef struct {
     uint64_t deliveries, published, bytes_in;
     uint64_t start_ns, end_ns;
     double own_cpu, server_cpu; /* seconds; readings at the start until the window is closed */
+    double idle;                /* seconds in which it polled and nothing came, whoever had its core */
     double own_wait, server_wait; /* seconds in which it could have run, and another process had its core */
     uint64_t rss_start, rss_max;
     histogram latency;
@@ -195,7 +196,7 @@ uint64_t clock_ns(void);
 
 void report(const measurement *live, const measurement *stalled, connection **readers);
 void report_idle(int connections);
-void report_storm(int connections, double opening, double back, double server_cpu);
+void report_storm(int connections, double opening, const measurement *back);
 
 /* Ends the run: a sentence, and no figures. */
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -86,7 +86,7 @@ static _Noreturn void misuse(const char *option, const char *value, const char *
 
 static void print_help(void) {
     puts("Usage: load [options]\n\n"
-         "Puts load on a broker on this machine and reports what its readers got. Every message is checked: a hole, a\n"
+         "Puts load on a broker on this machine and reports what its readers got. What comes is checked: a hole, a\n"
          "repeat, a refusal or a lost connection ends the run with a sentence and exit code 1, without figures.\n");
     for (size_t i = 0; i < ROWS; i++) {
         char left[40];

@@ -96,10 +96,11 @@ void report_idle(int connections) {
     fflush(stdout);
 }
 
-void report_storm(int connections, double opening, double back, double server_cpu) {
+void report_storm(int connections, double opening, const measurement *back) {
+    double seconds = (double)(back->end_ns - back->start_ns) / 1e9;
     if (asked.json)
-        printf("{\"connections\": %d, \"opening_s\": %.3f, \"back_s\": %.3f, \"server_cpu_s\": %.3f}\n", connections, opening, back,
-               server_cpu);
+        printf("{\"connections\": %d, \"opening_s\": %.3f, \"back_s\": %.3f, \"server_cpu_s\": %.3f, \"own_wait_s\": %.3f, "
+               "\"server_wait_s\": %.3f}\n", connections, opening, seconds, back->server_cpu, back->own_wait, back->server_wait);
     else
-        printf("%d connections opened in %.2f s; cut off, all of them were back after %.2f s\n", connections, opening, back);
+        printf("%d connections opened in %.2f s; cut off, all of them were back after %.2f s\n", connections, opening, seconds);
 }

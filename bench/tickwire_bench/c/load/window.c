@@ -15,11 +15,10 @@ uint64_t clock_ns(void) {
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* Without the time in which it polled and nothing came. */
 static double own_cpu(void) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    return -(double)now.idle_ns / 1e9 + (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
            + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
@@ -72,6 +71,7 @@ void open_window(measurement *m) {
     memset(m, 0, sizeof *m);
     m->rss_start = m->rss_max = server_rss();
     m->own_cpu = own_cpu();
+    m->idle = (double)now.idle_ns / 1e9;
     m->server_cpu = server_cpu();
     m->own_wait = wait_of(getpid());
     m->server_wait = wait_of(asked.server_pid);
@@ -82,7 +82,9 @@ void open_window(measurement *m) {
 void close_window(measurement *m) {
     m->end_ns = clock_ns();
     m->own_cpu = own_cpu() - m->own_cpu;
-    if (m->own_cpu < 0) m->own_cpu = 0; /* it was idle, and another process had its core */
+    m->idle = (double)now.idle_ns / 1e9 - m->idle;
+    double busy = (double)(m->end_ns - m->start_ns) / 1e9 - m->idle;
+    if (now.polls && m->own_cpu > busy) m->own_cpu = busy; /* without what it polled for nothing */
     m->server_cpu = server_cpu() - m->server_cpu;
     m->own_wait = wait_of(getpid()) - m->own_wait;
     m->server_wait = wait_of(asked.server_pid) - m->server_wait;

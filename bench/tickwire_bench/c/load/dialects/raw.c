@@ -24,7 +24,7 @@ static void make(template *t, int topic) { make_each(t, topic, add_publish); }
 
 const dialect RAW = {
     .name = "raw",
-    .help = "a plain WebSocket server, such as bench/broadcaster.py",
+    .help = "a plain WebSocket server, such as bench/tickwire_bench/broadcaster.py",
     .websocket = true,
     .target = target,
     .make = make,

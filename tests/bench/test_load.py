@@ -171,10 +171,12 @@ async def test_messages_of_each_publisher_are_numbered_without_a_hole(load: Load
 @pytest.mark.parametrize(
     ("numbers", "publishers", "sentence"),
     [
-        ([5, 7], 1, "bench.0 has message 7 of publisher 0 at offset 1, expected 6"),
-        ([5, 5], 1, "bench.0 has message 5 of publisher 0 at offset 1, expected 6"),
-        ([5, 2 << 40, 7], 3, "bench.0 has message 7 of publisher 0 at offset 2, expected 6"),
-        ([5, 2 << 40, 2 << 40], 3, "bench.0 has message 0 of publisher 2 at offset 2, expected 1"),
+        ([0, 2], 1, "bench.0 has message 2 of publisher 0 at offset 1, expected 1"),
+        ([0, 0], 1, "bench.0 has message 0 of publisher 0 at offset 1, expected 1"),
+        ([1], 1, "bench.0 has message 1 of publisher 0 at offset 0, expected 0"),
+        ([0, 2 << 40, 2], 3, "bench.0 has message 2 of publisher 0 at offset 2, expected 1"),
+        ([0, 2 << 40, 2 << 40], 3, "bench.0 has message 0 of publisher 2 at offset 2, expected 1"),
+        ([0, 2 << 40 | 1], 3, "bench.0 has message 1 of publisher 2 at offset 1, expected 0"),
         ([3 << 40], 3, "a message of an unknown publisher"),
     ],
 )

@@ -28,6 +28,16 @@ def single(topic: bytes, payload: bytes, array: bytes = b"\x91", text: bytes = b
     return b"\x93\x04\xc0\x91\x92" + text + topic + array + header + payload
 
 
+def frame_with(at: int) -> st.SearchStrategy[bytes]:
+    """A single message, one byte of which is another."""
+
+    def changed(topic: bytes, payload: bytes, other: int) -> bytes:
+        return bytes(other if number == at else byte for number, byte in enumerate(single(topic, payload)))
+
+    others = st.sampled_from([0x90, 0x91, 0x92, 0xC4, 0xC5, 0xA1, 0xD9, 1, 2])
+    return st.builds(changed, st.sampled_from([b"a", b"bc"]), st.sampled_from([b"", b"x", b"xy"]), others)
+
+
 def plain(elements: list[object]) -> bytes:
     """A plain PUBLISH of whatever is given for its payloads."""
     frame: bytes = msgpack.packb([4, None, [["a", elements]]])
@@ -235,16 +245,25 @@ def test_the_library_takes_what_its_reference_takes_and_leaves_longer_headers_to
         assert msgpack.packb(msgpack.unpackb(frames[behind])) != frames[behind]
 
 
+few = st.sampled_from([b"a", b"b", b"c.d", b"e" * 31])
+small = st.sampled_from([b"", b"", b"x", b"\xc4\x01x", bytes(255)])
+usual_singles = st.lists(st.builds(single, few, small), max_size=12)
+unusual = st.one_of(frames, *(frame_with(byte) for byte in range(14)))
+
+
 @settings(max_examples=500)
-@given(st.lists(st.one_of(st.builds(single, topics, payloads), frames), max_size=40), st.integers(0, 40), st.data())
+@given(usual_singles, st.one_of(st.just([]), unusual.map(lambda frame: [frame])), usual_singles, st.data())
 def test_the_library_takes_single_messages_apart_as_python_does(
-    frames: list[bytes], start: int, data: st.DataObject
+    before: list[bytes], odd: list[bytes], behind: list[bytes], data: st.DataObject
 ) -> None:
     if native is None:
         pytest.skip("without a compiler there is no library")
-    start, longest = min(start, len(frames)), data.draw(st.integers(0, 300))
-    known = data.draw(st.lists(st.sampled_from(sorted({head for each in frames if (head := head_of(each))}) or [b""])))
-    heads = {head: head[5:] for head in known}
+    frames = before + odd + behind
+    start = data.draw(st.integers(0, min(3, len(frames))))
+    longest = data.draw(st.one_of(st.just(1_000), st.sampled_from([len(each) for each in frames] or [0])))
+    heads = {head: head[5:] for each in frames if (head := head_of(each)) is not None}
+    if heads and data.draw(st.integers(0, 4)) == 0:
+        del heads[data.draw(st.sampled_from(sorted(heads)))]
 
     assert _listed(apart(frames, start, longest, heads)) == _listed(apart_in_python(frames, start, longest, heads))
 
@@ -257,8 +276,9 @@ def test_thousands_of_topics_in_one_call_are_told_apart() -> None:
     behind = 0
     while behind < len(frames):
         topics, runs, sizes, behind = apart(frames, behind, 1_000, heads)
-        for topic, run, size in zip(topics, runs, sizes, strict=True):
-            assert size == sum(map(len, run))
+        assert list(sizes) == [sum(map(len, run)) for run in runs]
+        assert len(set(topics)) == len(topics)
+        for topic, run in zip(topics, runs, strict=True):
             found.setdefault(topic, []).extend(run)
 
     assert found == {name: [b"0", b"1"] for name in names}

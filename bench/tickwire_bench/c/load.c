@@ -28,12 +28,11 @@ static void raise_limit_on_files(void) {
 
 /* What came, at most so late. Who polls instead of sleeping needs no waking, and is idle while nothing comes. */
 static int wait_for_events(struct epoll_event *events, int timeout_ms) {
-    static uint64_t idle_from;
     uint64_t before = now.polls ? clock_ns() : 0;
     int count = epoll_wait(epoll_fd, events, EVENTS, now.polls ? 0 : timeout_ms);
     if (!now.polls) return count;
-    if (count <= 0 && !idle_from) idle_from = before;
-    else if (count > 0 && idle_from) now.idle_ns += before - idle_from, idle_from = 0;
+    if (count <= 0 && !now.idle_from) now.idle_from = before;
+    else if (count > 0 && now.idle_from) now.idle_ns += before - now.idle_from, now.idle_from = 0;
     return count;
 }
 

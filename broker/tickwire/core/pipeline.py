@@ -21,6 +21,7 @@ from .store import Batch, Life, Store, StoreFull
 from .topic import Topic, seal_all
 from .topics import Topics
 
+_MESSAGE_BYTES = 48  # what a payload costs that is an object of its own: 33 bytes of its head, rounded up, and a place
 _RUN_BYTES = 64  # what a run costs beside its payloads, so that many empty ones are not free
 
 
@@ -58,7 +59,8 @@ class Pipeline:
         """Put payloads into the topic's pending run; returns the first offset."""
         if not topic.touched:
             self._touch(topic)
-        self._charge(peer, size + _RUN_BYTES)
+        apart = _MESSAGE_BYTES * len(payloads) if type(payloads) is list else 0
+        self._charge(peer, size + apart + _RUN_BYTES)
         return topic.append(payloads, size, format)
 
     def append_each(
@@ -71,7 +73,8 @@ class Pipeline:
             if not topic.touched:
                 self._touch(topic)
             topic.append(payloads, size, format)
-        self._charge(peer, sum(sizes) + _RUN_BYTES * len(topics))
+        messages = sum(map(len, runs))
+        self._charge(peer, sum(sizes) + _RUN_BYTES * len(topics) + _MESSAGE_BYTES * messages)
 
     def acknowledge(self, peer: Peer, receipt: Receipt, repeat: Repeat | None = None) -> None:
         """Answer a publish, `[id, first offset of each run]`, once what it published is kept, now or the first time."""

@@ -41,6 +41,8 @@ int64_t tickwire_apart(PyObject *frames, uint64_t start, uint64_t longest, PyObj
     uint64_t end = (uint64_t)PyList_Size(frames), count = 0, places = 16, row = 0;
     uint16_t table[PLACES]; /* of topics, one more than their place in the list */
     PyObject *before = NULL;
+    if (start >= end)
+        return (int64_t)start;
     if (end > start + FRAMES)
         end = start + FRAMES;
     while (places < 2 * (end - start)) places *= 2;

@@ -179,7 +179,8 @@ typedef struct {
     uint64_t returned;    /* of those, how many are no longer in flight */
     uint64_t owed, had;   /* with --each: deliveries of what was published, and those that came */
     bool polls;           /* instead of sleeping */
-    uint64_t idle_ns;     /* how long it polled and nothing came */
+    uint64_t idle_ns;     /* how long it polled and nothing came, but for the time since */
+    uint64_t idle_from;   /* when it began to do so; 0: it does not */
     uint64_t read_ns;     /* when the bytes being looked at were read */
     measurement *current; /* where deliveries are counted now */
 } state;

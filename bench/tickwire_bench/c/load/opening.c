@@ -32,7 +32,8 @@ connection *start_opening(role role, int number) {
     c->number = number;
     if (role == READER) {
         choose_topics(c);
-        size_t known = (size_t)asked.publishers + 1; /* offsets, where there are any, and numbers of each publisher */
+        /* Offsets, where there are any, and numbers of each publisher, where they are looked at. */
+        size_t known = asked.dialect->gaps && asked.publishers > 1 && number ? 1 : (size_t)asked.publishers + 1;
         c->next = calloc(known * (size_t)asked.topics, sizeof *c->next);
         if (!c->next) fail("out of memory");
     }

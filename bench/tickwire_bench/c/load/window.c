@@ -22,6 +22,11 @@ static double own_cpu(void) {
            + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* Seconds in which it polled and nothing came. */
+static double idle(void) {
+    return (double)(now.idle_ns + (now.idle_from ? clock_ns() - now.idle_from : 0)) / 1e9;
+}
+
 static size_t read_proc(pid_t process, const char *name, char *text, size_t room) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/%s", process, name);
@@ -71,7 +76,7 @@ void open_window(measurement *m) {
     memset(m, 0, sizeof *m);
     m->rss_start = m->rss_max = server_rss();
     m->own_cpu = own_cpu();
-    m->idle = (double)now.idle_ns / 1e9;
+    m->idle = idle();
     m->server_cpu = server_cpu();
     m->own_wait = wait_of(getpid());
     m->server_wait = wait_of(asked.server_pid);
@@ -82,7 +87,7 @@ void open_window(measurement *m) {
 void close_window(measurement *m) {
     m->end_ns = clock_ns();
     m->own_cpu = own_cpu() - m->own_cpu;
-    m->idle = (double)now.idle_ns / 1e9 - m->idle;
+    m->idle = idle() - m->idle;
     double busy = (double)(m->end_ns - m->start_ns) / 1e9 - m->idle;
     if (now.polls && m->own_cpu > busy) m->own_cpu = busy; /* without what it polled for nothing */
     m->server_cpu = server_cpu() - m->server_cpu;

@@ -113,15 +113,18 @@ static void expect_offset(connection *c, int topic, uint64_t offset) {
  * others get the same bytes; where there is one publisher, so that a message's number is as far from its offset as that of
  * every other of its topic, the first and last message of a section are looked at for them too. */
 static void check_number(connection *c, int topic, uint64_t offset, const uint8_t *payload) {
+    enum { AHEAD = 62 }; /* a power of two that is above all offsets, so that what is known is never 0 */
     uint64_t number = get_u64(payload + NUMBER_AT), publisher = number >> 40, from = asked.publishers > 1 ? 0 : offset;
     if (publisher >= (uint64_t)asked.publishers) fail("a message of an unknown publisher");
     if (asked.publishers > 1 && c->number) return;
-    uint64_t *known = &c->next[(1 + publisher) * (uint64_t)asked.topics + (uint64_t)topic]; /* 0: nothing yet */
-    if (*known && *known != number - from + 1)
+    /* The number that is next, as far from its offset as it is where there is one publisher; 0: not known. */
+    uint64_t *next = &c->next[(1 + publisher) * (uint64_t)asked.topics + (uint64_t)topic];
+    if (!*next && !c->gaps) *next = (1ull << AHEAD) + (publisher << 40) - from; /* 0: readers were there before it */
+    if (*next && *next != (1ull << AHEAD) + number - from)
         fail("reader %d: " TOPIC_PREFIX "%d has message %llu of publisher %llu at offset %llu, expected %llu", c->number,
              topic, (unsigned long long)(number & NUMBERS), (unsigned long long)publisher, (unsigned long long)offset,
-             (unsigned long long)((*known + from - 1) & NUMBERS));
-    *known = number - from + (asked.publishers > 1 ? 2 : 1);
+             (unsigned long long)((*next + from) & NUMBERS));
+    *next = (1ull << AHEAD) + number - from + (asked.publishers > 1);
 }
 
 static void read_section(connection *c, cursor *in) {
@@ -206,7 +209,7 @@ static void on_gap(connection *c, cursor *in) {
     if (to <= from) fail("a gap from %llu to %llu", (unsigned long long)from, (unsigned long long)to);
     expect_offset(c, topic, from);
     c->next[topic] = to + 1;
-    if (asked.publishers > 1) forget_numbers(c, topic);
+    if (asked.publishers > 1 && !c->number) forget_numbers(c, topic);
     c->gaps++;
     c->lost += to - from;
 }

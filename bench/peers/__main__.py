@@ -7,17 +7,18 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from peers import compression, connections, growth, running, sdk, showing
-from peers.cases import CASES
+from peers.cases import CASES, Case
 from peers.running import Effort
-from peers.starting import PEERS
+from peers.starting import PEERS, Contender
 from tickwire.server.cli.number import Number
 from tickwire_bench import machine, programs
 from tickwire_bench.processes import LOAD_CORE, SERVER_CORE, RunFailed, exit_code, prepare
@@ -80,12 +81,12 @@ def main(
     if saved:
         results = merged([_read(each) for each in saved])
     else:
-        results, code = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows)
-    if not results["cases"] and not results.get("growth"):
+        results, code = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows, file)
+    if not (results["cases"] or results.get("growth") or results.get("failed")):
         click.echo("Nothing was measured, so nothing was written.", err=True)
         sys.exit(code)
     if file:
-        file.write_text(json.dumps(results, indent=1) + "\n")
+        _save(results, file)
     if page:
         showing.write_page(results, page)
     console = Console()
@@ -101,9 +102,9 @@ def _list() -> None:
 
 
 def _measure(
-    keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: bool | None
+    keys: Sequence[str], wanted: Sequence[str], effort: Effort, grows: bool | None, file: Path | None
 ) -> tuple[showing.Results, int]:
-    """The figures, and an exit code: whoever ends it has those of the cases that are done."""
+    """The figures, and an exit code: who ends it, or loses a message in a case, has those of the others."""
     try:
         programs.load(), programs.floor("fanout")
     except programs.CannotBuild as failure:
@@ -120,44 +121,55 @@ def _measure(
         "versions": {name: told for name, told in versions.items() if told},
         "missing": [name for name, told in versions.items() if not told],
         "cases": {},
+        "growth": {},
+        "failed": {},
     }
     cases = [case for case in CASES if not keys or case.key in keys]
     others = [module for key, module in OTHERS.items() if not keys or key in keys]
     grows = not keys if grows is None else grows
     total = sum(running.turns_of(case, peers, effort) for case in cases)
     total += sum(each.turns(peers, effort) for each in others) + (sum(growth.turns()) if grows else 0)
-    with _scratch() as scratch, metered(total, Console(stderr=True)) as advance, _until_ended() as ended:
-        for case in cases:
-            results["cases"][case.key] = list(running.measure(case, peers, effort, scratch, advance))
-        for each in others:
-            results["cases"][each.KEY] = list(each.measure(peers, effort, scratch, advance))
-        if grows:
-            results["growth"] = {
-                axis.key: growth.measure(axis, peers, effort, scratch, advance) for axis in growth.AXES
-            }
-    return results, ended[0]
-
-
-@contextmanager
-def _until_ended() -> Iterator[list[int]]:
-    """Gives the exit code afterwards."""
-    code = [0]
-    try:
-        yield code
-    except KeyboardInterrupt as end:
-        code[0] = exit_code(end)
-
-
-@contextmanager
-def _scratch() -> Iterator[Path]:
-    """A directory for what servers write; Tickwire's failure within it is the end, and said."""
+    code = 0
     scratch = Path(tempfile.mkdtemp(prefix="peers-"))
     try:
-        yield scratch
-    except RunFailed as failure:
-        raise click.ClickException(str(failure)) from None
+        with metered(total, Console(stderr=True)) as advance:
+            for key, where, run in _work(cases, others, grows, peers, effort, scratch, advance, results):
+                try:
+                    figures = run()
+                    where[key] = figures if isinstance(figures, dict) else list(figures)
+                except RunFailed as failure:
+                    results["failed"][key], code = str(failure), 1
+                if file is not None:
+                    _save(results, file)  # whatever comes later: a whole run takes most of an hour
+    except KeyboardInterrupt as end:
+        code = exit_code(end)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+    return results, code
+
+
+def _work(
+    cases: Sequence[Case],
+    others: Sequence[Any],
+    grows: bool,
+    peers: Sequence[Contender],
+    effort: Effort,
+    scratch: Path,
+    advance: running.Advance,
+    results: showing.Results,
+) -> Iterator[tuple[str, dict[str, Any], Callable[[], Any]]]:
+    """Each case and axis: its key, where its figures go, and how they are had."""
+    shared = peers, effort, scratch, advance
+    for case in cases:
+        yield case.key, results["cases"], partial(running.measure, case, *shared)
+    for each in others:
+        yield each.KEY, results["cases"], partial(each.measure, *shared)
+    for axis in growth.AXES if grows else ():
+        yield axis.key, results["growth"], partial(growth.measure, axis, *shared)
+
+
+def _save(results: showing.Results, file: Path) -> None:
+    file.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def _read(file: Path) -> showing.Results:
@@ -176,6 +188,8 @@ def merged(files: Sequence[showing.Results]) -> showing.Results:
     for other in others:
         results["cases"] |= other["cases"]
         results["growth"] = results.get("growth", {}) | other.get("growth", {})
+        failed = {key: why for key, why in results.get("failed", {}).items() if key not in other["cases"]}
+        results["failed"] = failed | other.get("failed", {})
         results["command"] += f"\n    {other['command']}"
     return results
 

@@ -82,6 +82,8 @@ def show(console: Console, results: Results) -> None:
     for axis in AXES:
         for name, line in results.get("growth", {}).get(axis.key, {}).items():
             console.print(f"{axis.title}: {name}: " + ", ".join(f"{step:,}: {US.show(cpu)}" for step, cpu in line))
+    for key, why in results.get("failed", {}).items():
+        console.print(f"{key} has no figures: {why}", style="red", markup=False)
     for name in results["missing"]:
         console.print(f"{name} is not installed and was left out", style="yellow")
     if any(len(rounds) > 1 for rounds in results["cases"].values()):
@@ -109,6 +111,7 @@ def write_page(results: Results, page: Path) -> None:
             parts.append(
                 f"## CPU of a delivery: {axis.title}\n\n![]({folder.name}/{axis.key}.svg)\n\n{axis.explained}\n"
             )
+    parts += [f"**{key}** has no figures: {why}\n" for key, why in results.get("failed", {}).items()]
     if results["missing"]:
         parts.append(f"Left out, since they were not installed: {', '.join(results['missing'])}.\n")
     page.write_text("\n".join([*parts, _NOT]))

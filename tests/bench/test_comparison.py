@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
-from peers import compression, connections, sdk, showing
-from peers.__main__ import KEYS, merged
+from peers import compression, connections, running, sdk, showing
+from peers.__main__ import KEYS, main, merged
 from peers.cases import CASES, Case, Promise, Round, in_the_running, verdict
 from peers.growth import AXES
+from tickwire_bench.processes import RunFailed
 
 BENCH = Path(__file__).parents[2] / "bench"
 COMMAND, ENVIRONMENT = [sys.executable, "-m", "peers"], {**os.environ, "PYTHONPATH": str(BENCH)}
@@ -94,12 +96,13 @@ def test_who_is_four_times_as_slow_takes_no_further_turns() -> None:
 
 def test_of_two_files_the_later_one_counts() -> None:
     round: Round = {"Tickwire": turn(50), "Redis": turn(100)}
-    first = {"command": "one", "cases": {"one": [round], "topics": [round]}, "missing": []}
+    first = {"command": "one", "cases": {"one": [round], "topics": [round]}, "missing": [],
+             "failed": {"one": "x", "topics": "y"}}  # fmt: skip
     second = {"command": "two", "cases": {"one": [round, round]}, "growth": {"readers": {}}}
 
     assert merged([first, second]) == {
         "command": "one\n    two", "cases": {"one": [round, round], "topics": [round]}, "missing": [],
-        "growth": {"readers": {}},
+        "growth": {"readers": {}}, "failed": {"topics": "y"},
     }  # fmt: skip
 
 
@@ -227,3 +230,24 @@ def test_who_interrupts_has_the_cases_that_are_done(tmp_path: Path) -> None:
     assert process.returncode == 143
     assert "100 readers, 1 message in flight" in said
     assert list(json.loads((tmp_path / "some.json").read_text())["cases"]) == ["one"]
+
+
+def test_a_case_in_which_we_lose_a_message_does_not_cost_the_figures_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(case: Case, *_: object) -> list[Round]:
+        if case.key == "topics":
+            raise RunFailed("reader 3 lost 10 messages")
+        return [{"Tickwire": turn(50), "Redis": turn(100)}]
+
+    monkeypatch.setattr(running, "measure", measure)
+    monkeypatch.setattr("peers.__main__.prepare", lambda: None)  # it is for a program of its own
+    file, page = tmp_path / "some.json", tmp_path / "some.md"
+    wanted = ["--case", "one", "--case", "topics", "--case", "topics-even", "--peer", "redis"]
+
+    ended = CliRunner().invoke(main, [*wanted, "--json", str(file), "--page", str(page)])
+
+    assert ended.exit_code == 1
+    assert list(json.loads(file.read_text())["cases"]) == ["one", "topics-even"]
+    for told in (ended.output, page.read_text().replace("**", "")):
+        assert "topics has no figures: reader 3 lost 10 messages" in told

@@ -57,8 +57,8 @@ _NOT = """\
   frame.
 - **The floor** is a C program that reads what the publisher sent and sends it to each reader, one system call each,
   without topics, offsets, limits or slow readers.
-- **socketify polls** instead of sleeping, so its CPU says nothing. A peer of which it says *failed* lost a message, or
-  cut somebody off, and has no figures.
+- **socketify polls** instead of sleeping, so its CPU says nothing. A peer of which it says *failed* has no figures:
+  what it says behind that is why, be it a lost message or a server that was not there.
 - **Latency at a fixed load** is from when a message was due to when its bytes were read, of the oldest in each read.
 """
 

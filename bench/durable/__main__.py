@@ -21,6 +21,7 @@ from durable.workloads import CASES
 from tickwire.server.cli.number import Number
 from tickwire_bench import history, machine, programs
 from tickwire_bench.processes import Figures, RunFailed, prepare
+from tickwire_bench.progress import metered
 
 PARTS = ("publishing", "catch-up", "restart")
 
@@ -117,52 +118,45 @@ def _scratch(directory: Path) -> Iterator[Path]:
 
 
 def _measure(parts: Sequence[str], wanted: Sequence[str], effort: Effort, scratch: Path) -> Figures:
-    columns = (TextColumn("{task.description:46}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     results: Figures = {}
-    # Once a second: drawing takes CPU from the cores that are measured.
-    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=1) as progress:
-        if "publishing" in parts:
-            results["publishing"] = _publishing(wanted, effort, scratch, progress)
-        if {"catch-up", "restart"} & set(parts):
-            results |= _history(parts, effort, scratch, progress)
+    if "publishing" in parts:
+        results["publishing"] = _publishing(wanted, effort, scratch)
+    if {"catch-up", "restart"} & set(parts):
+        results |= _history(parts, effort, scratch)
     return results
 
 
-def _publishing(wanted: Sequence[str], effort: Effort, scratch: Path, progress: Progress) -> Figures:
+def _publishing(wanted: Sequence[str], effort: Effort, scratch: Path) -> Figures:
     cases = [case for case in CASES if not wanted or any(each in case.key for each in wanted)]
     turns = publishing.Effort(effort.rounds, effort.seconds, effort.warmup)
-    task = progress.add_task("", total=sum(publishing.turns_of(case, turns) for case in cases), completed=-1)
     results: Figures = {}
-    for case in cases:
-        advance = _advancing(progress, task)
-        results[case.key] = list(publishing.measure(case, turns, scratch, advance))
-        for left in scratch.iterdir():
-            shutil.rmtree(left)
-    progress.remove_task(task)
+    with metered(sum(publishing.turns_of(case, turns) for case in cases), Console(stderr=True)) as advance:
+        for case in cases:
+            results[case.key] = list(publishing.measure(case, turns, scratch, advance))
+            for left in scratch.iterdir():
+                shutil.rmtree(left)
     return results
 
 
-def _history(parts: Sequence[str], effort: Effort, scratch: Path, progress: Progress) -> Figures:
+def _history(parts: Sequence[str], effort: Effort, scratch: Path) -> Figures:
     """Both parts need a large store; it is made once."""
-    size = effort.store_bytes if "restart" in parts else 0
-    task = progress.add_task("making a store", total=size or None)
-    made = history.make(scratch / "history", size, effort.behind, lambda now: progress.update(task, completed=now))
-    progress.remove_task(task)
+    made = _made(effort.store_bytes if "restart" in parts else 0, effort.behind, scratch)
     results: Figures = {"history": {"messages": made.messages, "bytes": made.bytes, "seconds": made.seconds}}
     if "restart" in parts:
-        task = progress.add_task("", total=3 * REPEATS, completed=-1)
-        results["restart"] = restarting.measure(made, REPEATS, _advancing(progress, task))
-        progress.remove_task(task)
+        with metered(3 * REPEATS, Console(stderr=True)) as advance:
+            results["restart"] = restarting.measure(made, REPEATS, advance)
     if "catch-up" in parts:
-        task = progress.add_task("", total=2 * REPEATS, completed=-1)
         live = catching_up.Effort(REPEATS, effort.live_s)
-        results["catch_up"] = list(catching_up.measure(made, live, _advancing(progress, task)))
-        progress.remove_task(task)
+        with metered(2 * REPEATS, Console(stderr=True)) as advance:
+            results["catch_up"] = list(catching_up.measure(made, live, advance))
     return results
 
 
-def _advancing(progress: Progress, task: object) -> publishing.Advance:
-    return lambda what: progress.update(task, advance=1, description=what)  # type: ignore[arg-type]
+def _made(size: int, behind: int, scratch: Path) -> history.History:
+    columns = (TextColumn("{task.description:44}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, refresh_per_second=1) as bar:
+        task = bar.add_task("making a store", total=size or None)
+        return history.make(scratch / "history", size, behind, lambda now: bar.update(task, completed=now))
 
 
 if __name__ == "__main__":

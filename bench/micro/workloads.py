@@ -137,7 +137,7 @@ def append_to_a_full_log() -> Step:
 def read_from_the_middle() -> Step:
     log = TopicLog(TOPIC, 0, 1 << 20, 60.0)
     for first in range(0, 8_000, 16):
-        log.append(section(first))
+        log.extend([section(first)])
     return lambda: log.read(4_003, 64 << 10)
 
 

@@ -77,16 +77,16 @@ def main(
         raise click.ClickException(str(failure)) from None
     if saved and (keys or wanted or rounds or seconds or quick):
         raise click.UsageError("--from shows all that was measured: it goes without what says what to measure")
-    code = 0
     if saved:
         results = merged([_read(each) for each in saved])
+        code = 1 if results.get("failed") else 0
+        if file:
+            _save(results, file)
     else:
         results, code = _measure(keys, wanted, _effort(QUICK if quick else FULL, rounds, seconds), grows, file)
     if not (results["cases"] or results.get("growth") or results.get("failed")):
         click.echo("Nothing was measured, so nothing was written.", err=True)
         sys.exit(code)
-    if file:
-        _save(results, file)
     if page:
         showing.write_page(results, page)
     console = Console()
@@ -133,10 +133,10 @@ def _measure(
     scratch = Path(tempfile.mkdtemp(prefix="peers-"))
     try:
         with metered(total, Console(stderr=True)) as advance:
-            for key, where, run in _work(cases, others, grows, peers, effort, scratch, advance, results):
+            for key, part, run in _work(cases, others, grows, (peers, effort, scratch, advance)):
                 try:
                     figures = run()
-                    where[key] = figures if isinstance(figures, dict) else list(figures)
+                    results[part][key] = figures if isinstance(figures, dict) else list(figures)
                 except RunFailed as failure:
                     results["failed"][key], code = str(failure), 1
                 if file is not None:
@@ -152,20 +152,15 @@ def _work(
     cases: Sequence[Case],
     others: Sequence[Any],
     grows: bool,
-    peers: Sequence[Contender],
-    effort: Effort,
-    scratch: Path,
-    advance: running.Advance,
-    results: showing.Results,
-) -> Iterator[tuple[str, dict[str, Any], Callable[[], Any]]]:
-    """Each case and axis: its key, where its figures go, and how they are had."""
-    shared = peers, effort, scratch, advance
+    told: tuple[Sequence[Contender], Effort, Path, running.Advance],
+) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """Each case and axis: its key, the part of the results that its figures are in, and how they are had."""
     for case in cases:
-        yield case.key, results["cases"], partial(running.measure, case, *shared)
+        yield case.key, "cases", partial(running.measure, case, *told)
     for each in others:
-        yield each.KEY, results["cases"], partial(each.measure, *shared)
+        yield each.KEY, "cases", partial(each.measure, *told)
     for axis in growth.AXES if grows else ():
-        yield axis.key, results["growth"], partial(growth.measure, axis, *shared)
+        yield axis.key, "growth", partial(growth.measure, axis, *told)
 
 
 def _save(results: showing.Results, file: Path) -> None:

@@ -135,15 +135,16 @@ def _verdict(case: Case, rounds: list[Round]) -> Verdict | None:
 
 
 def _promises(case: Case, rounds: list[Round]) -> Iterator[tuple[str, bool]]:
-    found = _verdict(case, rounds)
-    for promise in found.promises if found is not None else ():
-        yield _told(promise) + _shaken(rounds, found), promise.met
+    if (found := _verdict(case, rounds)) is None:
+        return
+    shaken = _shaken(rounds, found)
+    for promise in found.promises:
+        yield _told(promise) + shaken, promise.met
 
 
-def _shaken(rounds: list[Round], found: Verdict | None) -> str:
+def _shaken(rounds: list[Round], found: Verdict) -> str:
     """Whether to believe it: the machine may have had something else to do."""
-    names = [TICKWIRE.name] if found is None else [TICKWIRE.name, found.best]
-    told = [doubt for name in names for doubt in doubts(name, figures_of(rounds, name))]
+    told = [doubt for name in (TICKWIRE.name, found.best) for doubt in doubts(name, figures_of(rounds, name))]
     return f", though {DISTURBED_WORD}" if any(DISTURBED_WORD in doubt for doubt in told) else ""
 
 
@@ -158,9 +159,10 @@ def _summary(results: Results, measured: Sequence[tuple[Case, list[Round]]]) -> 
     for case, rounds in measured:
         if (found := _verdict(case, rounds)) is None:
             continue
+        shaken = _shaken(rounds, found)
         for promise in found.promises:
             bound = f"{'<=' if promise.most else '>='} {TIMES.show(promise.bound)}"
-            reached = TIMES.show(median(promise.reached)) + _shaken(rounds, found)
+            reached = TIMES.show(median(promise.reached)) + shaken
             other = "" if promise.met else f" **{promise.outcome}**"
             lines.append(f"| {case.title}: {promise.text} | {found.best} | {reached} | {bound}{other} |")
     for each in _sheets(results):

@@ -22,7 +22,7 @@ from tickwire_bench.progress import metered
 
 Results = dict[
     str, Any
-]  # "command", "machine", "effort", "runs": the figures of each run by the key of the case, "failed", "exit_code"
+]  # "command", "machine", "effort", "runs": the figures of each run by the key of the case, "failed"
 
 _INTRODUCTION = """\
 # Tickwire on this machine
@@ -45,8 +45,8 @@ def effort(quick: bool, runs: int | None, seconds: float | None) -> Effort:
     return dataclasses.replace(chosen, runs=runs or chosen.runs, seconds=seconds or chosen.seconds)
 
 
-def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> Results:
-    """Measure those cases, or all. Raises CannotRun."""
+def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> tuple[Results, int]:
+    """Measure those cases, or all; and an exit code. Raises CannotRun."""
     if SERVER_CORE == LOAD_CORE:
         errors.print(
             "Only one core: the server and the load take turns on it, so the figures say little.", style="yellow"
@@ -61,14 +61,8 @@ def run(keys: Sequence[str], wanted: Effort, command: str, errors: Console) -> R
         raise CannotRun(str(failure)) from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return {
-        "command": command,
-        "machine": where,
-        "effort": dataclasses.asdict(wanted),
-        "runs": runs,
-        "failed": failed,
-        "exit_code": code,
-    }
+    asked = {"command": command, "machine": where, "effort": dataclasses.asdict(wanted)}
+    return {**asked, "runs": runs, "failed": failed}, code
 
 
 def measure(

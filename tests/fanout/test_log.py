@@ -20,7 +20,7 @@ def payloads_of(sections: list[Section]) -> list[bytes]:
 def log_of(*sections: Section, limit: int = 1 << 20, seconds: float = 60.0) -> TopicLog:
     log = TopicLog("t", sections[0].first, limit, seconds)
     for each in sections:
-        log.append(each)
+        log.extend([each])
     return log
 
 
@@ -81,7 +81,7 @@ def test_every_offset_reads_right_while_old_sections_are_dropped() -> None:
     log = TopicLog("t", 0, 50 * size, 60.0)
 
     for first in range(0, 2000, 2):
-        log.append(section(first, 2))
+        log.extend([section(first, 2)])
         for cursor in (log.start, log.start + 1, log.end - 1):
             reading = log.read(cursor, budget=0)
             assert payloads_of(reading.sections)[0] == b"%d" % cursor

@@ -63,16 +63,14 @@ class Pipeline:
         self._charge(peer, size + apart + _RUN_BYTES)
         return topic.append(payloads, size, format)
 
-    def append_each(
-        self, peer: Peer, topics: list[Topic], runs: list[list[bytes]], sizes: Sequence[int], format: int = MSGPACK
-    ) -> None:
+    def append_each(self, peer: Peer, topics: list[Topic], runs: list[list[bytes]], sizes: Sequence[int]) -> None:
         """The same of one run for each of many topics, of which nobody asks for the offsets."""
         if not topics:
             return
         for topic, payloads, size in zip(topics, runs, sizes, strict=True):
             if not topic.touched:
                 self._touch(topic)
-            topic.append(payloads, size, format)
+            topic.append(payloads, size, MSGPACK)
         messages = sum(map(len, runs))
         self._charge(peer, sum(sizes) + _RUN_BYTES * len(topics) + _MESSAGE_BYTES * messages)
 

@@ -41,7 +41,7 @@ _room = _Room()
 def send_to_all(audience: Audience, shared: Shared) -> list[tuple[int, Peer, int]]:
     """Send a frame to all of an audience who take it at once. Gives back what `send_many` does."""
     data, deflated = shared
-    count, live = len(audience.live), audience.live
+    count, live = audience.count, audience.live
     if deflated is not data and audience.plain < count:
         if audience.plain:
             return send_many([(audience, shared, None)])

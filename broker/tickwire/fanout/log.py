@@ -67,12 +67,8 @@ class TopicLog:
     def empty(self) -> bool:
         return self._head == len(self._sections)
 
-    def append(self, section: Section) -> None:
-        """Keep a section, whose first offset is the log's end. The newest is kept whatever its size."""
-        self.extend([section])
-
     def extend(self, sections: list[Section]) -> None:
-        """Keep sections, at least one of them, that follow each other."""
+        """Keep sections, at least one, that follow each other from the log's end on. The newest is kept at any size."""
         kept = self._sections
         for section in sections:
             kept.append(section)

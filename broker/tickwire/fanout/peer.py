@@ -141,11 +141,6 @@ class Audience:
     slots_at: int  # where they stand, for the C library
     has_sockets: bool  # whether one of the live may be written to past its transport
 
-    @property
-    def inflating(self) -> int:
-        """How many of the live can inflate."""
-        return self.count - self.plain
-
 
 NOBODY = Audience((), (), 0, 0, array("I"), 0, False)
 

@@ -66,21 +66,20 @@ int64_t tickwire_apart(PyObject *frames, uint64_t start, uint64_t longest, PyObj
         before = topic;
         uint64_t place = (uint64_t)(uintptr_t)topic / 16 % places;
         while (table[place] && PyList_GetItem(topics, table[place] - 1) != topic) place = (place + 1) % places;
+        if (!put(runs, (int64_t)table[place] - 1, data + at, size - at))
+            return -1;
         if (!table[place]) {
-            if (PyList_Append(topics, topic) || !put(runs, -1, data + at, size - at))
+            if (PyList_Append(topics, topic))
                 return -1;
             table[place] = (uint16_t)++count;
-            sizes[count - 1] = size - at;
-        } else {
-            if (!put(runs, table[place] - 1, data + at, size - at))
-                return -1;
-            sizes[table[place] - 1] += size - at;
+            sizes[count - 1] = 0;
         }
+        sizes[table[place] - 1] += size - at;
     }
     return (int64_t)end;
 }
 
-/* msgpack's shortest encodings. Each returns where it ends; without a place to write to, how long it is. */
+/* msgpack's shortest encodings. `put_...` returns where it ends. */
 
 static uint8_t *put_big(uint8_t *to, uint8_t type, uint64_t number, int bytes) {
     *to++ = type;

@@ -159,8 +159,7 @@ class Client(Reading):
                 run.payloads.append(body)
                 outbox.bytes = held + MESSAGE_BYTES
                 return
-        if self._closing or connection.over:
-            self._check_open()
+        self._check_open()
         self._session.post(topic, body, format)
         connection.send_soon()
 

@@ -6,6 +6,8 @@ from tickwire.wire.errors import Refused, TickwireError, WireError
 
 __all__ = ["BufferFull", "ConnectionLost", "OutcomeUnknown", "Refused", "TickwireError", "WireError"]
 
+CLOSED = "the client is closed; connect() makes another one"  # what a ConnectionLost says then
+
 
 class ConnectionLost(TickwireError):
     """There is no connection, or none came in time. What raised this was certainly not sent."""

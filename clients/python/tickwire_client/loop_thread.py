@@ -9,11 +9,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from .errors import ConnectionLost
+from .errors import CLOSED, ConnectionLost
 
 R = TypeVar("R")
 
-CLOSED = "the client is closed; connect() makes another one"
 _ENDING_TIMEOUT = 1.0  # seconds for what runs when the loop is stopped, before it is cancelled and again after
 
 

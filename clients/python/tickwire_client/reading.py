@@ -12,7 +12,7 @@ from .buffer import Buffer
 from .checks import check_callback, check_count, check_name, check_pattern
 from .connection import Connection
 from .consumer import Consumer
-from .errors import ConnectionLost, TickwireError
+from .errors import CLOSED, ConnectionLost, TickwireError
 from .history import History
 from .messages import Gap, Group, Message
 from .opening import Opening
@@ -252,7 +252,7 @@ class Reading:
 
     def _check_open(self) -> None:
         if self._closing or self._connection.over:
-            raise ConnectionLost("the client is closed; connect() makes another one")
+            raise ConnectionLost(CLOSED)
 
 
 def _now_us() -> int:

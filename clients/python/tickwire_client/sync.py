@@ -26,7 +26,7 @@ from .batch import Batch as AsyncBatch
 from .client import BUFFERED_BYTES
 from .connection import OnState
 from .errors import BufferFull, ConnectionLost, Refused
-from .loop_thread import CLOSED, LoopThread
+from .loop_thread import LoopThread
 from .messages import Receipt
 from .publishes import Whole
 from .runs import MESSAGE_BYTES, Runs
@@ -103,8 +103,7 @@ class Client(Reading):
         body, format = encoded(data, payload)
         session = self._client._session
         session.check(topic, body, format)
-        if self._client._closing or self._client._connection.over:
-            raise ConnectionLost(CLOSED)
+        self._client._check_open()
         self._loop.check_process()
         with self._lock:
             if self._posted + session.outbox.bytes + len(body) > BUFFERED_BYTES:

@@ -72,9 +72,10 @@ def bench(
         running.check_files(file, page)
         if saved is not None:
             results = running.load(saved)
+            code = 1 if results.get("failed") else 0
         else:
             command = machine.own_command(sys.argv[1:], ("--json", "--page"))
-            results = running.run(keys, running.effort(quick, runs, seconds), command, Console(stderr=True))
+            results, code = running.run(keys, running.effort(quick, runs, seconds), command, Console(stderr=True))
     except running.CannotRun as failure:
         raise click.ClickException(str(failure)) from None
     console = Console()
@@ -86,4 +87,4 @@ def bench(
             running.save(results, file)
         if page is not None:
             running.write_page(results, page)
-    sys.exit(results.get("exit_code", 0) if saved is None else 0)
+    sys.exit(code)

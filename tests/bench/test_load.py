@@ -9,7 +9,7 @@ import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -296,7 +296,8 @@ async def behind_tls() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def saying(*words: str, piece: int = 1 << 16, heard: bytearray | None = None) -> AsyncIterator[int]:
-    """A server that upgrades whoever comes, and says those bytes whatever it is asked."""
+    """A server that upgrades whoever comes, and says those bytes whatever it is asked; all of it closed at the end."""
+    serving: set[asyncio.Task[None]] = set()
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -308,8 +309,16 @@ async def saying(*words: str, piece: int = 1 << 16, heard: bytearray | None = No
         said = await reader.read()
         if heard is not None:
             heard.extend(said)
-        writer.close()
 
-    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await speak(reader, writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port: int = server.sockets[0].getsockname()[1]
         yield port
+        await asyncio.gather(*serving)

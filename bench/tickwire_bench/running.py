@@ -123,6 +123,17 @@ def load(file: Path) -> Results:
     return results
 
 
+def merged(files: Sequence[Results]) -> Results:
+    """The figures of several times that the bench ran. Of a case that was measured twice the later time counts."""
+    results, *others = files
+    for other in others:
+        results["runs"] |= other["runs"]
+        failed = {key: why for key, why in results.get("failed", {}).items() if key not in other["runs"]}
+        results["failed"] = failed | other.get("failed", {})
+        results["command"] += f"\n    {other['command']}"
+    return results
+
+
 def show(console: Console, results: Results) -> None:
     """All tables."""
     console.print(", ".join(f"{name} {value}" for name, value in results["machine"].items()), style="dim")

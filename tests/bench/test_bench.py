@@ -47,6 +47,17 @@ def test_a_case_is_measured_shown_saved_and_drawn(tmp_path: Path) -> None:
     assert again.stdout == ended.stdout
 
 
+def test_of_several_files_the_later_ones_count() -> None:
+    first = {"runs": {"a": [1], "b": [2]}, "failed": {"c": "lost", "d": "lost"}, "command": "one", "machine": {}}
+    second = {"runs": {"b": [3], "c": [4]}, "failed": {"e": "lost"}, "command": "two", "machine": {}}
+
+    both = running.merged([first, second])
+
+    assert both["runs"] == {"a": [1], "b": [3], "c": [4]}
+    assert both["failed"] == {"d": "lost", "e": "lost"}
+    assert both["command"].split() == ["one", "two"]
+
+
 def test_all_cases_have_tables_of_their_own_figures() -> None:
     titles = [case.title for case in CASES.values()]
 

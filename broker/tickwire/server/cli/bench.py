@@ -25,7 +25,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False, writable=True)
     "--from",
     "saved",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Measure nothing: show what --json has written.",
+    multiple=True,
+    help="Measure nothing: show what --json has written. Of several files, the later ones count.",
 )
 def bench(
     keys: tuple[str, ...],
@@ -35,7 +36,7 @@ def bench(
     quick: bool,
     file: Path | None,
     page: Path | None,
-    saved: Path | None,
+    saved: tuple[Path, ...],
 ) -> None:
     """Measure a broker on this machine: fan-out, latency, memory, the disk, compression, the SDK.
 
@@ -66,12 +67,12 @@ def bench(
             raise click.BadParameter(f"{key!r} is none of {', '.join(CASES)}", param_hint="--case")
     if page is not None and importlib.util.find_spec("matplotlib") is None:
         raise click.ClickException("--page draws its plots with matplotlib: pip install matplotlib")
-    if saved is not None and (keys or runs or seconds or quick):
+    if saved and (keys or runs or seconds or quick):
         raise click.UsageError("--from shows all that was measured: it goes without --case, --runs, --seconds, --quick")
     try:
         running.check_files(file, page)
-        if saved is not None:
-            results = running.load(saved)
+        if saved:
+            results = running.merged([running.load(each) for each in saved])
             code = 1 if results.get("failed") else 0
         else:
             command = machine.own_command(sys.argv[1:], ("--json", "--page"))

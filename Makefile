@@ -9,14 +9,15 @@ c := bench/tickwire_bench/c
 load_c := $(wildcard $(c)/load.c $(c)/load/*.c $(c)/load/dialects/*.c)
 load_h := $(wildcard $(c)/load/*.h)
 
-.PHONY: help demo test check chaos simulate bench bench-peers bench-durable bench-micro compare clean
-.PHONY: runtime dev brokers peers compiler strace redis valgrind
+.PHONY: help demo test check autobahn chaos simulate bench bench-peers bench-durable bench-micro compare clean
+.PHONY: runtime dev brokers peers compiler strace redis valgrind browser
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo     a broker, real prices replayed into it, readers that check them'
 	@echo 'make test     the tests'
 	@echo 'make check    ruff, mypy, and the instructions of the hot paths'
+	@echo 'make autobahn the cases of the Autobahn suite, as long as they are: five minutes'
 	@echo 'make chaos    kill a broker hundreds of times under load, and check that nothing acknowledged is lost'
 	@echo 'make simulate thousands of histories on a disk that loses what was not synced'
 	@echo 'make bench    the broker in every shape of load, beside a plain aiohttp broadcaster: tickwire bench'
@@ -32,8 +33,11 @@ help:
 demo: runtime
 	@.venv/bin/tickwire demo $(ARGS)
 
-test: dev strace peers redis bench/build/marks.so
+test: dev strace peers redis browser bench/build/marks.so
 	@$(python) -m pytest $(ARGS)
+
+autobahn: dev
+	@TICKWIRE_AUTOBAHN=whole $(python) -m pytest tests/server/test_autobahn.py $(ARGS)
 
 check: dev bench/build/marks.so
 	@$(python) -m ruff check .
@@ -74,7 +78,7 @@ bench/build/marks.so: bench/micro/marks.c Makefile | compiler valgrind
 	@mkdir -p bench/build
 	gcc -O2 -std=c11 -Wall -Wextra -Werror -shared -fPIC -o $@ bench/micro/marks.c
 
-runtime dev brokers peers compiler strace redis valgrind:
+runtime dev brokers peers compiler strace redis valgrind browser:
 	@sh .ci/prepare $@
 
 clean:

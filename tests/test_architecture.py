@@ -23,7 +23,7 @@ BELOW: dict[str, set[str]] = {
     "tickwire.store": {"tickwire.native", "tickwire.wire", "tickwire.fanout", "tickwire.core"},
     "tickwire.server": {"tickwire.wire", "tickwire.fanout", "tickwire.core", "tickwire.store"},
     "tickwire_client": {"tickwire.wire", "tickwire.intake"},
-    "tickwire.intake": {"tickwire.native"},  # what the shells of both have in common
+    "tickwire.intake": {"tickwire.native", "tickwire.wire"},  # what the shells of both have in common
     "tickwire.__main__": {"tickwire.server"},  # the door of the command
 }
 BELOW["tickwire.server"] |= {"tickwire.intake", "tickwire_client"}
@@ -132,10 +132,10 @@ def test_a_room_without_io_leaves_every_event_loop_unloaded(room: str) -> None:
     assert loaded == []
 
 
-def test_the_servers_public_surface_is_a_broker_and_its_settings() -> None:
+def test_the_servers_public_surface_is_a_broker_its_settings_and_who_may_come_in() -> None:
     import tickwire.server
 
-    assert tickwire.server.__all__ == ["Broker", "Settings"]
+    assert tickwire.server.__all__ == ["Broker", "Identity", "Settings", "Unauthorized"]
     assert all(hasattr(tickwire.server, name) for name in tickwire.server.__all__)
 
 

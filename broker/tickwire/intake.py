@@ -9,25 +9,27 @@ five pairs). Its names are not documented: where one of them is missing there is
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import WSMessage, WSMsgType
+from aiohttp import WebSocketError, WSMessage, WSMsgType
 
 from tickwire.native import native
+from tickwire.wire.websocket import CLOSE, Broken, Message, Reader
 
 try:
-    from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
+    from aiohttp._websocket.reader import WebSocketDataQueue
 except ImportError:  # another inside of aiohttp's
-    WebSocketDataQueue = WebSocketReader = object  # type: ignore[assignment]
+    WebSocketDataQueue = object  # type: ignore[assignment,misc]
 
 FRAMES_OF_A_READ = 2_048  # handed on together; one read may bring 40,000, and what is above waits for `receive`
+# Bytes, of one connection in a turn: whoever takes them may have to wait with the first.
+_INFLATED_AT_ONCE = 256 << 10
 _PIECES = 64  # of a frame that has not come whole
-# Pings and the like in one read: where there are more, the parser's queue fills, and each is put behind a growing rest.
-_CONTROLS = 16
-_CLOSE = 0x88
-_BINARY = WSMsgType.BINARY
+_BINARY, _CLOSE = WSMsgType.BINARY, WSMsgType.CLOSE
 NOTHING = WSMsgType.CONTINUATION  # the type of a message that nobody sent: aiohttp puts the pieces of others together
 _STIRRED = WSMessage(NOTHING, b"", None)
 
@@ -38,16 +40,21 @@ class Intake(WebSocketDataQueue):
     `take` must not raise.
     """
 
-    __slots__ = ("_came", "ended", "open", "take")
+    __slots__ = ("_came", "_shut", "broken", "ended", "open", "reads", "take")
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.open = False
         self.take: Callable[[list[bytes]], None] = _nobody
         self.ended: Callable[[], None] = _nothing  # called before the connection's socket is closed, or anybody knows
+        self.broken: Broken | None = None  # how the peer broke the rules, if it did
         self._came: list[bytes] | None = None  # in the read that is going on
+        self._shut = False
+        self.reads: _Reads | None = None  # what feeds it, until the end has come
 
     def feed_data(self, data: Any, size: int) -> None:
+        if self._shut and data.type is not _CLOSE and data is not _STIRRED:
+            return
         if self.open and data.type is _BINARY:
             came = self._came
             if came is None:
@@ -57,13 +64,15 @@ class Intake(WebSocketDataQueue):
             if len(came) >= FRAMES_OF_A_READ:
                 self.open = False
         else:
-            # Closed until `receive` is asked for more than waits here: when it gives the last that does, aiohttp goes
-            # on with the bytes that it had laid aside meanwhile, before anybody has acted on what it gives.
+            # Closed until `receive` is asked for more than waits here: when it gives the last that does, bytes may
+            # follow that were laid aside meanwhile, before anybody has acted on what it gives.
             self.open = False
             super().feed_data(data, size)
 
     def feed_frames(self, frames: list[bytes]) -> None:
         """The same of binary frames, without a message around each."""
+        if self._shut:
+            return
         if self.open:
             came = self._came
             if came is None:
@@ -78,9 +87,14 @@ class Intake(WebSocketDataQueue):
             super().feed_data(WSMessage(_BINARY, frame, ""), len(frame))
 
     @property
-    def stalls(self) -> bool:
-        """Whether so much waits for `receive` that the parser has laid bytes aside: what comes must go behind them."""
-        return getattr(self, "_stalled_reader", None) is not None
+    def full(self) -> bool:
+        """Whether so much waits for `receive` that no more is to be put behind it."""
+        return bool(self._size > self._limit)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether that was, and is over by enough."""
+        return bool(self._size <= self._limit // 2)
 
     def end_of_read(self) -> None:
         """Hand on what came."""
@@ -98,77 +112,197 @@ class Intake(WebSocketDataQueue):
         super().feed_data(_STIRRED, 0)
 
     def shut(self) -> None:
-        """Give nobody anything any more: what still comes is for `receive`, as who waits for a close calls it."""
-        self.open, self.take = False, _nobody
+        """Give nobody anything any more: of what still comes only a close is for `receive`, which may wait for it."""
+        self.open, self.take, self._shut = False, _nobody, True
+
+
+class Inflation:
+    """How much is inflated in one turn of the loop, by all connections that share this: who comes later waits."""
+
+    def __init__(self, budget: int = 4 << 20) -> None:
+        self._budget, self._left = budget, budget
+        self._waiting: deque[_Reads] = deque()
+        self._counts = False  # whether the end of the turn is awaited
+
+    @property
+    def spent(self) -> bool:
+        return self._left <= 0
+
+    def spend(self, size: int) -> None:
+        self._left -= size
+        if not self._counts:
+            self._counts = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def wait(self, reads: _Reads) -> None:
+        """Have it go on in a later turn."""
+        self._waiting.append(reads)
+
+    def _next_turn(self) -> None:
+        self._left, self._counts = self._budget, False
+        waiting, self._waiting = self._waiting, deque()
+        while waiting and not self.spent:
+            waiting.popleft().go_on()
+        self._waiting.extendleft(reversed(waiting))
+        if self._waiting:
+            self.spend(0)
 
 
 class _Reads:
-    """Stands before aiohttp's parser: every read goes through it, and only it knows where one ends.
+    """Stands where aiohttp's parser would, and between the queue and aiohttp's protocol: what comes goes through it.
 
-    Where the C library is there, it takes the frames off a read that are whole binary messages, which most are: it
-    copies their bytes once, where the parser copies them three to five times. Pings and pongs are given to the parser
-    one by one. With anything else it leaves the connection to the parser for good.
+    Where the C library is there, it takes the frames off a read that are whole binary messages, which most are. The
+    rest is for the reader, which knows all kinds and bears with nothing that is wrong.
     """
 
-    __slots__ = ("_folded", "_intake", "_limit", "_masked", "_missing", "_need", "_parser", "_takes", "_waiting")
+    __slots__ = (
+        "_done", "_folded", "_inflation", "_laid_aside", "_limit", "_masked", "_missing", "_need", "_protocol",
+        "_reader", "_waiting", "_waits_for_turn", "intake"
+    )  # fmt: skip
 
-    def __init__(self, parser: Any, intake: Intake, limit: int, masked: bool) -> None:
-        self._parser, self._intake = parser, intake
-        self._limit, self._masked = limit, masked
-        self._takes = native is not None
+    def __init__(self, protocol: Any, reader: Reader, limit: int, masked: bool, inflation: Inflation) -> None:
+        self._protocol, self._reader, self._inflation = protocol, reader, inflation
+        self._limit, self._masked = limit + 1, masked
+        self.intake: Intake
         # The beginning of a frame whose rest has not come: its bytes, and how many more are needed to go on.
         self._folded: bytearray | None = None
         self._waiting: list[bytes] | None = None
         self._missing = 0
         self._need = ctypes.c_uint64()
+        self._laid_aside: list[bytes] | None = None  # bytes for which there is no room, or no time in this turn
+        self._waits_for_turn = False
+        self._done = False  # a close came, or something that must not
+
+    @property
+    def held(self) -> int:
+        """Bytes that are here of a message that has not come whole."""
+        return sum(map(len, self._waiting or ())) + len(self._folded or b"") + self._reader.held
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._waiting is not None or self._reader.unfinished
+
+    # What aiohttp's protocol asks of its parser.
 
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        if len(data) < self._missing:
-            self._wait(data)
+        if self._done:
             return False, b""
-        if self._waiting is not None:
-            data = b"".join((self._folded or b"", *self._waiting, data))
-            self._waiting = self._folded = None
-            self._missing = 0
-        result = self._take(data) if self._takes else self._give(data)
-        self._intake.end_of_read()
-        if result[0]:  # it takes no more, so aiohttp lets go of it, and it will not hear of the end
-            self._intake.ended()
-        return result
+        if self._laid_aside is not None:
+            self._laid_aside.append(data)
+        elif len(data) < self._missing:
+            self._wait(data)
+        else:
+            if self._waiting is not None:
+                data = b"".join((self._folded or b"", *self._waiting, data))
+                self._waiting = self._folded = None
+                self._missing = 0
+            self._take(data)
+        return False, b""
 
     def feed_eof(self) -> None:
-        self._intake.ended()
-        self._parser.feed_eof()
+        intake = self.intake
+        intake.ended()
+        intake.feed_eof()
+        intake._protocol, intake.reads = self._protocol, None  # they would hold each other
 
-    def _take(self, data: bytes) -> tuple[bool, bytes]:
-        """Frames off a read that begins with one."""
-        assert native is not None
-        at, size, need, controls = 0, len(data), self._need, 0
-        while True:
-            frames: list[bytes] = []
-            at = native.tickwire_take_frames(frames, data, size, at, self._limit, self._masked, ctypes.addressof(need))
-            if at < 0:
-                raise MemoryError
-            if frames:
-                self._intake.feed_frames(frames)
-            needed = need.value or _control_bytes(data, at)
-            if needed > size - at:
+    # What the queue asks of aiohttp's protocol.
+
+    @property
+    def _reading_paused(self) -> bool:
+        return bool(self._protocol._reading_paused)
+
+    def pause_reading(self) -> None:
+        self._protocol.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The queue has room again. What was laid aside comes first, and not for every message that leaves."""
+        if self._laid_aside is None:
+            self._protocol.resume_reading()
+        elif not self._waits_for_turn and self.intake.has_room:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """With what was laid aside."""
+        self._waits_for_turn = False
+        if self._laid_aside is None:
+            return
+        data, self._laid_aside = b"".join(self._laid_aside), None
+        self._take(data)
+        if self._laid_aside is None and self._protocol._reading_paused and not self.intake.full:
+            self._protocol.resume_reading()
+
+    # Frames.
+
+    def _take(self, data: bytes) -> None:
+        """Act on bytes that begin with a frame."""
+        try:
+            self._take_frames(data)
+        except Broken as broken:
+            self._done = True
+            self.intake.end_of_read()
+            # Without the frames that it passed: they hold the read, and the intake holds it until garbage is collected.
+            self.intake.broken = broken.with_traceback(None)
+            self.intake.set_exception(WebSocketError(broken.closes, broken.text))
+        else:
+            self.intake.end_of_read()
+
+    def _take_frames(self, data: bytes) -> None:
+        at, size, reader, intake = 0, len(data), self._reader, self.intake
+        inflated = 0
+        while at < size and not self._done:
+            spent = self._inflation.spent or inflated >= _INFLATED_AT_ONCE
+            if intake.full or (spent and reader.inflates(data, at)):
+                self._lay_aside(data[at:])
+                return
+            needed = 0
+            if native is not None and not reader.unfinished:
+                at, needed = self._take_plain(data, at, size)
+            if not needed:
+                before = at
+                at, message = reader.read(data, at)
+                inflated += reader.inflated
+                if message is not None:
+                    self._give(message)
+                elif at == before:
+                    needed = reader.needed
+            if needed:
                 if at < size:
                     self._missing = needed
                     self._wait(data[at:])
-                return False, b""
-            controls += 1
-            if not needed or data[at] == _CLOSE or controls > _CONTROLS or self._intake.stalls:
-                self._takes = False
-                return self._give(data[at:])
-            result = self._give(data[at : at + needed])
-            if result[0]:
-                return result
-            at += needed
+                return
 
-    def _give(self, data: bytes) -> tuple[bool, bytes]:
-        result: tuple[bool, bytes] = self._parser.feed_data(data)
-        return result
+    def _take_plain(self, data: bytes, at: int, size: int) -> tuple[int, int]:
+        """Whole binary messages: where the first stands that is none, and what it needs to be known, or to be one."""
+        assert native is not None
+        frames: list[bytes] = []
+        need = self._need
+        at = native.tickwire_take_frames(
+            frames, data, size, at, self._limit, self._masked, FRAMES_OF_A_READ, ctypes.addressof(need)
+        )
+        if at < 0:
+            raise MemoryError
+        if frames:
+            self.intake.feed_frames(frames)
+        return at, need.value
+
+    def _give(self, message: Message) -> None:
+        opcode, said = message
+        if opcode == CLOSE:
+            self._done = True  # what comes behind it counts for nothing
+            self.intake.feed_data(WSMessage(WSMsgType.CLOSE, *said), 0)
+            return
+        self.intake.feed_data(WSMessage(WSMsgType(opcode), said, ""), len(said))
+        if self._reader.inflated:
+            self._inflation.spend(self._reader.inflated)
+
+    def _lay_aside(self, data: bytes) -> None:
+        self._laid_aside = [data]
+        if not self._protocol._reading_paused:
+            self._protocol.pause_reading()
+        if not self.intake.full:
+            self._waits_for_turn = True
+            self._inflation.wait(self)
 
     def _wait(self, data: bytes) -> None:
         """Keep the beginning of a frame. It may come byte by byte: pieces are folded before they cost more than it."""
@@ -184,29 +318,22 @@ class _Reads:
             self._waiting.clear()
 
 
-def _control_bytes(data: bytes, at: int) -> int:
-    """The bytes of a whole ping, pong or close (RFC 6455 5.5) that begins there; 0 where it is something else."""
-    length = data[at + 1] & 0x7F
-    if data[at] not in (_CLOSE, 0x89, 0x8A) or length > 125:
-        return 0
-    return length + (6 if data[at + 1] & 0x80 else 2)
-
-
 def intake_for(
-    queue: Any, protocol: Any, max_message: int, *, compress: bool, decode_text: bool, masked: bool
+    queue: Any, protocol: Any, limit: int, inflation: Inflation, *, compress: bool, masked: bool, ratio: float = 0.0
 ) -> tuple[Intake, Any] | None:
-    """What stands in for the queue that aiohttp has made for a WebSocket, and a parser into it, which has seen nothing.
+    """What stands in for the queue that aiohttp has made for a WebSocket, and for its parser, which has seen nothing.
 
-    `masked` says whether what comes is: what a server gets must be.
+    A message has at most `limit` bytes. `masked` says whether what comes is: what a server gets must be.
 
     None where aiohttp is not as we know it.
     """
     try:
         if type(queue) is not WebSocketDataQueue:
             return None
-        intake = Intake(protocol, queue._limit // 2, loop=protocol._loop)
-        parser = WebSocketReader(intake, max_message, compress=compress, decode_text=decode_text)
-        return intake, _Reads(parser, intake, max_message or 1 << 63, masked)
+        reads = _Reads(protocol, Reader(limit, masked=masked, deflates=compress, ratio=ratio), limit, masked, inflation)
+        intake = reads.intake = Intake(reads, queue._limit // 2, loop=protocol._loop)
+        intake.reads = reads
+        return intake, reads
     except (AttributeError, TypeError):
         return None
 

@@ -16,7 +16,6 @@ from house.link import frames_of
 from house.process import broker_process
 from house.raw import Raw, dialled, upgraded
 from tickwire.server import Broker, Settings
-from tickwire.server.addresses import ConnectionCap, key_of
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
 from tickwire.wire.limits import SUBPROTOCOL
@@ -271,30 +270,6 @@ async def eventually_admitted(url: str) -> None:
                 return
         await asyncio.sleep(0.01)
     raise AssertionError("the one that left is still counted")
-
-
-@pytest.mark.parametrize(
-    ("address", "key"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("::ffff:192.0.2.7", "192.0.2.7"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        (None, "unknown"),
-    ],
-)
-def test_an_address_is_an_ipv4_address_or_an_ipv6_network_of_64_bits(address: str | None, key: str) -> None:
-    assert key_of(address) == key
-
-
-def test_a_cap_forgets_addresses_that_nobody_uses() -> None:
-    cap = ConnectionCap(1)
-
-    assert [cap.enter("a"), cap.enter("a"), cap.enter("b")] == [True, False, True]
-    cap.leave("a")
-    cap.leave("b")
-
-    assert len(cap) == 0
 
 
 async def test_a_publisher_is_slowed_down_and_nothing_of_it_is_lost() -> None:

@@ -1,8 +1,9 @@
-"""Frames come off a read by the C library or by aiohttp's parser: whatever comes, in whatever pieces, is the same."""
+"""Frames come off a read by the C library or by the reader in Python: whatever comes, however cut, is the same."""
 
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tickwire import intake as module
-from tickwire.intake import FRAMES_OF_A_READ, Intake, intake_for
+from tickwire.intake import FRAMES_OF_A_READ, Inflation, Intake, intake_for
 from tickwire.native import native
 
 LIMIT = 70_000
@@ -52,40 +53,36 @@ def frame(payload: bytes, first: int = 0x82, masked: bool = True, length: int = 
     return bytes([first]) + said + MASK + bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
 
 
-def made(loop: asyncio.AbstractEventLoop, compress: bool = False, masked: bool = True) -> tuple[Intake, Any]:
-    """An intake and what stands before aiohttp's parser, as a connection has them."""
+def made(
+    loop: asyncio.AbstractEventLoop, compress: bool = False, masked: bool = True, inflation: Inflation | None = None
+) -> tuple[Intake, Any]:
+    """An intake and what feeds it, as a connection has them."""
     protocol = Protocol(loop)
     queue = WebSocketDataQueue(protocol, 1 << 20, loop=loop)
-    both = intake_for(queue, protocol, LIMIT, compress=compress, decode_text=False, masked=masked)
+    both = intake_for(queue, protocol, LIMIT - 1, inflation or Inflation(), compress=compress, masked=masked)
     assert both is not None
     return both
 
 
-def given_to(parser: Any) -> list[bytes]:
-    """What is given to aiohttp's parser from now on, which does nothing with it."""
-    fed: list[bytes] = []
-    parser._parser = type("Parser", (), {"feed_data": lambda self, data: (fed.append(data), (False, b""))[1]})()
-    return fed
-
-
-def outcome(loop: asyncio.AbstractEventLoop, reads: list[bytes], masked: bool) -> tuple[list[Any], Any, list[bool]]:
+def outcome(loop: asyncio.AbstractEventLoop, reads: list[bytes], masked: bool) -> tuple[list[Any], Any]:
     """What comes of the reads, in order: frames that are taken at once and messages that wait; and how it ended."""
-    intake, parser = made(loop, compress=True, masked=masked)
-    came: list[Any] = []
-    intake.take = came.extend
-    intake.receiving()
-    ended: list[bool] = []
-    intake.ended = lambda: ended.append(True)
-    for read in reads:
-        done, _ = parser.feed_data(read)
-        while intake._buffer:
-            message = loop.run_until_complete(intake.read())
-            came.append((message.type, message.data))
-        if done:
-            break
+
+    async def run() -> tuple[list[Any], Any]:
+        intake, parser = made(loop, compress=True, masked=masked)
+        came: list[Any] = []
+        intake.take = came.extend
         intake.receiving()
-    error = intake.exception()
-    return came, error and (type(error), getattr(error, "code", None)), ended
+        for read in reads:
+            parser.feed_data(read)
+            while intake._buffer:
+                message = await intake.read()
+                came.append((message.type, message.data))
+            await asyncio.sleep(0)
+            intake.receiving()
+        error = intake.exception()
+        return came, error and (type(error), getattr(error, "code", None))
+
+    return loop.run_until_complete(run())
 
 
 sizes = st.sampled_from([0, 1, 7, 8, 9, 125, 126, 127, 1_000, 65_535, 65_536, LIMIT - 1, LIMIT, LIMIT + 1])
@@ -134,9 +131,9 @@ def test_both_ways_come_to_the_same(
     by_library = outcome(loop, reads, masked)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "native", None)
-        by_parser = outcome(loop, reads, masked)
+        by_reader = outcome(loop, reads, masked)
 
-    assert by_library == by_parser
+    assert by_library == by_reader
 
 
 def taking(intake: Intake) -> list[bytes]:
@@ -147,36 +144,78 @@ def taking(intake: Intake) -> list[bytes]:
     return came
 
 
-def test_the_library_takes_what_most_frames_are(loop: asyncio.AbstractEventLoop) -> None:
+def test_whatever_stands_between_does_not_end_what_the_library_takes(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert native is not None
     intake, parser = made(loop)
-    came, fed = taking(intake), given_to(parser)
+    read: list[int] = []
+    reader = parser._reader.read
+    monkeypatch.setattr(type(parser._reader), "read", lambda self, data, at: (read.append(at), reader(data, at))[1])
+    came = taking(intake)
 
     parser.feed_data(frame(b"one") + frame(b"ping", 0x89) + frame(b"two" * 500)[:20])
     parser.feed_data(frame(b"two" * 500)[20:])
-    parser.feed_data(frame(b"text", 0x81) + frame(b"three"))
-    parser.feed_data(frame(b"four"))
+    assert came == [b"one"]
+    assert [message.data for message, _ in intake._buffer] == [b"ping", b"two" * 500]
+    loop.run_until_complete(intake.read())
+    loop.run_until_complete(intake.read())
+    intake.receiving()
+    parser.feed_data(frame(b"three") * 3)
 
-    assert came == [b"one", b"two" * 500]
-    assert fed == [frame(b"ping", 0x89), frame(b"text", 0x81) + frame(b"three"), frame(b"four")]
+    assert came == [b"one", b"three", b"three", b"three"]
+    assert len(read) == 1
 
 
-def test_pings_by_the_thousand_are_given_to_the_parser_together(loop: asyncio.AbstractEventLoop) -> None:
-    """One by one each would be copied behind all that the parser has laid aside."""
-    _, parser = made(loop)
-    fed = given_to(parser)
-    flood = frame(b"", 0x89) * 40_000
+def test_who_fills_the_queue_is_read_no_further_and_in_order_once_there_is_room(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """A flood of pings: what was laid aside is not put behind for each that leaves."""
+    intake, parser = made(loop)
+    flood = b"".join(frame(b"%d" % number, 0x89) for number in range(40_000))
 
     parser.feed_data(flood)
-    parser.feed_data(flood)
+    parser.feed_data(frame(b"last"))
 
-    assert b"".join(fed) == flood * 2
-    assert len(fed) < 50
+    assert intake.full
+    assert parser._reading_paused
+    assert len(intake._buffer) < 20_000
+    came, rounds = [], 0
+    while intake._buffer:
+        before = len(intake._buffer)
+        came.append(loop.run_until_complete(intake.read()).data)
+        rounds += len(intake._buffer) > before
+    assert came == [b"%d" % number for number in range(40_000)] + [b"last"]
+    assert not parser._reading_paused
+    assert rounds < 20
+
+
+def test_no_more_is_inflated_in_a_turn_than_all_may_together(loop: asyncio.AbstractEventLoop) -> None:
+    stream = zlib.compressobj(wbits=-15)
+    squeezed = (stream.compress(bytes(60_000)) + stream.flush(zlib.Z_FULL_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
+
+    async def run() -> list[int]:
+        inflation = Inflation(budget=150_000)
+        pairs = [made(loop, compress=True, inflation=inflation) for _ in range(3)]
+        for _, parser in pairs:
+            parser.feed_data(frame(squeezed, 0xC2) * 4)
+        turns = []
+        for _ in range(20):
+            turns.append(sum(len(intake._buffer) for intake, _ in pairs))
+            await asyncio.sleep(0)
+        assert [parser._reading_paused for _, parser in pairs] == [False] * 3
+        for intake, _ in pairs:
+            assert [(await intake.read()).data for _ in range(4)] == [bytes(60_000)] * 4
+        return turns
+
+    turns = loop.run_until_complete(run())
+
+    assert turns[:5] == [3, 6, 9, 12, 12]
 
 
 def test_what_is_more_than_a_read_hands_on_waits_for_receive(loop: asyncio.AbstractEventLoop) -> None:
     count = FRAMES_OF_A_READ + 3
-    came, error, _ = outcome(loop, [b"".join(frame(b"%d" % number) for number in range(count))], True)
+    came, error = outcome(loop, [b"".join(frame(b"%d" % number) for number in range(count))], True)
 
     assert [each if isinstance(each, bytes) else each[1] for each in came] == [
         b"%d" % number for number in range(count)

@@ -92,7 +92,7 @@ def test_numbers_are_taken_at_their_bounds_and_refused_beyond(name: str) -> None
         (
             {"path": "ws"},
             "path is 'ws', but must be '/' and then letters, digits, '/', '.', '-', '_' or '~';"
-            " /health and /metrics are taken",
+            " /health, /metrics, /examples, /examples/ are taken",
         ),
         (
             {"payload_bytes": 5_000, "frame_bytes": 4_096},

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from tickwire import __version__
 from tickwire.fanout.catchup import CatchUp
@@ -22,8 +23,10 @@ from .identity import Publisher
 from .joining import Joiner
 from .limits import Limits
 from .pipeline import Pipeline
+from .rates import Meter
 from .readership import Readership
 from .reads import Read, ReadPlace, ReadSections
+from .rights import Identity
 from .store import Dropped, Store
 from .topic import Topic
 from .trails import Trail
@@ -33,6 +36,7 @@ class Superseded(Protocol):
     """A session that can be told that another one has taken its place."""
 
     superseded: bool
+    identity: Identity
 
 
 class Engine(Pipeline):
@@ -54,7 +58,9 @@ class Engine(Pipeline):
         self.shelves = Shelves()
         self.catch_up = CatchUp(deflater, self.shelves, self.readership.reads_since, self._arrived)
         self.groups = Groups(self.topics, self.shelves, self._publish_own, life.groups, limits.groups, self.stats)
+        self.on_refusal: Callable[[Any, Refused], None] | None = None  # told of the session and what it was refused
         self.sessions: dict[Publisher, Superseded] = {}  # the newest connection of each publisher that is here
+        self._meters: WeakValueDictionary[str, Meter] = WeakValueDictionary()  # of subjects that are here
         self._joiner = Joiner(deflater, self.stats)
 
     # What sessions ask for.
@@ -65,6 +71,23 @@ class Engine(Pipeline):
         peer.trails = (*peer.trails, trail)
         self.catch_up.trailing[peer] = None
         self.due = True
+
+    def narrow(self, peer: Peer, id: int, readable: Callable[[str], tuple[str, ...]]) -> None:
+        """A subscription that catches up may read what this says of its pattern, and no more. Raises what it does."""
+        for trail in peer.trails:
+            if isinstance(trail, Trail) and trail.id == id:
+                trail.narrow(readable(trail.pattern))
+
+    def meters_of(self, identity: Identity, had: tuple[Meter, ...]) -> tuple[Meter, ...]:
+        """What counts what a connection of somebody asks for; those that it had go on counting."""
+        limits = self.limits
+        meters = had[:1] if limits.rates.bounded and had else (Meter(limits.rates),) if limits.rates.bounded else ()
+        if limits.subject_rates.bounded and identity.subject is not None:
+            meter = self._meters.get(identity.subject)
+            if meter is None:
+                meter = self._meters[identity.subject] = Meter(limits.subject_rates)
+            meters = (*meters, meter)
+        return meters
 
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""
@@ -201,7 +224,7 @@ class Engine(Pipeline):
         if arrived.once:
             return encode(End(arrived.id))
         try:
-            self.readership.subscribe(peer, arrived.id, arrived.pattern, self._now)
+            self.readership.subscribe(peer, arrived.id, arrived.pattern, self._now, arrived.readable)
         except Refused as refused:  # its topic was freed meanwhile, and there is room for no other
             return encode(Refusal(Subscribe.kind, arrived.id, refused.code, refused.text))
         return encode(Join(arrived.id, self.stamp))

@@ -106,3 +106,32 @@ class UnknownConsumer(Refused):
 class OffsetOfPattern(Refused):
     def __init__(self, pattern: str) -> None:
         super().__init__("bad_pattern", f"an offset is that of one topic, and {pattern!r} may match several")
+
+
+class Forbidden(Refused):
+    """Somebody's rights do not reach that far."""
+
+    def __init__(self, act: str, name: str) -> None:
+        shown = name if len(name) <= 64 else name[:61] + "..."
+        super().__init__("forbidden", f"this connection may not {act} {shown!r}")
+
+
+class Unauthorized(Goodbye):
+    """It is not known who this is, or what it showed for it is no good."""
+
+    def __init__(self, text: str, code: str = "unauthorized") -> None:
+        super().__init__(code, text)
+
+
+class OtherSubject(Refused):
+    def __init__(self) -> None:
+        super().__init__("unauthorized", "a connection stays that of its subject: connect anew for another")
+
+
+class RateExceeded(Refused):
+    """Somebody has asked for more than is waited for."""
+
+    def __init__(self, what: str, per_second: float, wait: float) -> None:
+        text = f"more than {per_second:g} {what} a second were asked for, which is the limit"
+        text += f"; {wait:.1f} s would pay for it"
+        super().__init__("rate_exceeded", text, {"limit": int(per_second), "retry_after_ms": int(wait * 1000)})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tickwire.wire import limits as wire
 
 from .policy import Policies
+from .rates import Rates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,9 @@ class Limits:
     pending_bytes: int = 32 << 20
     pending_peer_bytes: int = 256 << 10
 
+    rates: Rates = field(default_factory=Rates)  # of one connection
+    subject_rates: Rates = field(default_factory=Rates)  # of all connections of one subject together
+
     beat_every: float = 20.0
     give_up_after: float = 50.0
 
@@ -56,4 +60,5 @@ class Limits:
             "identity_seconds": int(self.identity_seconds),
             "identity_frames": self.identity_frames,
             "ack_timeout_ms": int(self.ack_timeout * 1000),
+            **self.rates.for_welcome(),
         }

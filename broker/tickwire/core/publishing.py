@@ -13,18 +13,21 @@ from tickwire.wire.plain import apart, head_of, payloads_behind
 from tickwire.wire.topics import check_topic, is_reserved
 
 from .engine import Engine
-from .errors import IdentityRequired, ReservedTopic, StoreDown
+from .errors import Forbidden, IdentityRequired, ReservedTopic, StoreDown
 from .identity import Publisher, Repeat, checksum_of
+from .rights import Grant
 from .topic import Topic
 
 
 class Publishing:
-    """Takes the PUBLISH frames of a session. `publisher` is who it said it is, if it did."""
+    """Takes the PUBLISH frames of a session. `publisher` is who it said it is, if it did; `grant` what it may do."""
 
-    __slots__ = ("_engine", "_peer", "publisher")
+    __slots__ = ("_engine", "_peer", "grant", "messages", "publisher")
 
     def __init__(self, engine: Engine, peer: Peer) -> None:
         self._engine, self._peer = engine, peer
+        self.grant: Grant | None = None
+        self.messages = 0  # that the last `take_plain` took
         self.publisher: Publisher | None = None
 
     def take_plain(self, frames: list[bytes], start: int) -> int:
@@ -33,27 +36,30 @@ class Publishing:
         Returns where the first stands that is to be decoded.
         """
         engine = self._engine
-        heads, limits, count = engine.topics.heads, engine.limits, len(frames)
+        heads, limits, count = engine.topics.heads_of(self.grant), engine.limits, len(frames)
         longest = min(limits.payload_bytes, limits.frame_bytes)  # in such a frame no payload is over its limit
+        self.messages = 0
         while start < count and engine.refuses is None:
             head = head_of(frames[start])
             topic = None if head is None else heads.get(head)
             if head is None or topic is None:
                 break
             following = frames[start + 1] if start + 1 < count else head
-            if not following.startswith(head) and (behind := self._take_apart(frames, start, longest)) > start:
+            if not following.startswith(head) and (behind := self._take_apart(frames, start, longest, heads)) > start:
+                self.messages += behind - start
                 start = behind
                 continue
             payloads, size, behind = payloads_behind(head, frames, start, longest, limits.frame_messages)
             if not payloads:
                 break
             engine.append(self._peer, topic, payloads, size, MSGPACK)
+            self.messages += len(payloads)
             start = behind
         return start
 
-    def _take_apart(self, frames: list[bytes], start: int, longest: int) -> int:
+    def _take_apart(self, frames: list[bytes], start: int, longest: int, heads: dict[bytes, Topic]) -> int:
         """The same of single messages whose topics differ from frame to frame: each topic gets all of its at once."""
-        topics, runs, sizes, behind = apart(frames, start, longest, self._engine.topics.heads)
+        topics, runs, sizes, behind = apart(frames, start, longest, heads)
         self._engine.append_each(self._peer, topics, runs, sizes)
         return behind
 
@@ -62,7 +68,7 @@ class Publishing:
         head = head_of(frame)
         if head is not None:
             topics = self._engine.topics
-            topics.heads[head] = topics[publish.runs[0].topic]
+            topics.heads_of(self.grant)[head] = topics[publish.runs[0].topic]
 
     def publish(self, publish: Publish, now: float) -> None:
         """Append what came, or nothing of it. Raises Refused."""
@@ -90,6 +96,10 @@ class Publishing:
     def _append(self, runs: list[Run], now: float) -> tuple[list[int], list[Topic]]:
         """Checked whole before any of it is appended. One run in a topic that is there is the way of most frames."""
         engine, peer = self._engine, self._peer
+        if self.grant is not None:
+            for run in runs:
+                if not self.grant.allows(run.topic):
+                    raise Forbidden("publish to", run.topic)
         if len(runs) == 1 and (topic := engine.topics.get(runs[0].topic)) is not None and not topic.reserved:
             run = runs[0]
             size = self._size(run.payloads)

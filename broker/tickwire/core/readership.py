@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tickwire.fanout.audience import Audiences
 from tickwire.fanout.log import TopicLog
-from tickwire.fanout.peer import NOT_BUILT, Audience, Interest, Peer
+from tickwire.fanout.peer import NOT_BUILT, Audience, Interest, Peer, Restricted
 from tickwire.wire.topics import is_exact, matcher
 
 from .index import Index
@@ -30,37 +32,46 @@ class Readership:
         """A flush begins."""
         self._stamp, self._changes = stamp, 0
 
-    def subscribe(self, peer: Peer, id: int, pattern: str, now: float) -> int | None:
-        """Give the peer a subscription under a new id; returns the topic's next offset, if the pattern names one."""
+    def subscribe(
+        self, peer: Peer, id: int, pattern: str, now: float, readable: tuple[str, ...] | None = None
+    ) -> int | None:
+        """Give the peer a subscription under a new id; returns the topic's next offset, if the pattern names one.
+
+        `readable` are the patterns of what it may read of it, where that is not all.
+        """
         offset = None
         if is_exact(pattern):
             topic = self._topics.of(pattern, now)
             topic.matched = -1
             offset = topic.log.end
-        interest = peer.subscriptions[id] = self.index.add(pattern)
-        if peer not in interest.peers:
-            interest.peers[peer] = self._moment()
-            self._audiences.changed(interest)
-            self._falls += peer.behind
+        if readable is None or readable == (pattern,):
+            peer.subscriptions[id] = self._join(peer, pattern)
+        else:
+            interests = tuple(self._join(peer, each) for each in readable)
+            peer.subscriptions[id] = Restricted(pattern, interests)
         return offset
+
+    def resubscribe(self, peer: Peer, id: int, readable: tuple[str, ...], now: float) -> None:
+        """The peer may read more or less of what it has subscribed to; what it may still read goes on without a gap."""
+        subscription = peer.subscriptions[id]
+        if tuple(interest.pattern for interest in subscription.interests) == readable:
+            return
+        self.subscribe(peer, id, subscription.pattern, now, readable)
+        self._drop(peer, subscription)
 
     def unsubscribe(self, peer: Peer, id: int) -> None:
         """Take a subscription that the peer has from it."""
-        interest = peer.subscriptions.pop(id)
-        if not any(other is interest for other in peer.subscriptions.values()):
-            if peer.behind:
-                self._stray(peer, interest)
-            self._forsake(peer, interest)
+        self._drop(peer, peer.subscriptions.pop(id))
 
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""
-        for interest in set(peer.subscriptions.values()):
+        for interest in set(self._interests_of(peer)):
             self._forsake(peer, interest)
         peer.subscriptions.clear()
 
     def regroup(self, peer: Peer) -> None:
         """The peer is level again: no audience with it is right any more."""
-        for interest in peer.subscriptions.values():
+        for interest in self._interests_of(peer):
             self._audiences.changed(interest)
 
     def fell(self, peers: list[Peer]) -> None:
@@ -102,6 +113,26 @@ class Readership:
                 if left > since > joined and matcher(pattern).fullmatch(topic):
                     since = joined
         return None if since is None else since >> _CHANGE_BITS
+
+    def _join(self, peer: Peer, pattern: str) -> Interest:
+        interest = self.index.add(pattern)
+        if peer not in interest.peers:
+            interest.peers[peer] = self._moment()
+            self._audiences.changed(interest)
+            self._falls += peer.behind
+        return interest
+
+    def _drop(self, peer: Peer, subscription: Interest | Restricted) -> None:
+        """The peer has a subscription no more; what no other of its subscriptions needs goes with it."""
+        for interest in subscription.interests:
+            if interest not in self._interests_of(peer):
+                if peer.behind:
+                    self._stray(peer, interest)
+                self._forsake(peer, interest)
+
+    @staticmethod
+    def _interests_of(peer: Peer) -> Iterator[Interest]:
+        return (interest for each in peer.subscriptions.values() for interest in each.interests)
 
     def _moment(self) -> int:
         """Now, as a number that orders the subscriptions of one stamp too."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from tickwire.fanout.catchup import LIVE
 from tickwire.fanout.peer import Peer
@@ -23,6 +23,8 @@ from tickwire.wire.messages import (
     Hello,
     List,
     Publish,
+    Refresh,
+    Refreshed,
     Refusal,
     Returned,
     Subscribe,
@@ -40,30 +42,71 @@ from .errors import (
     FrameTooLarge,
     Goodbye,
     OffsetOfPattern,
+    OtherSubject,
+    RateExceeded,
     SubscriptionExists,
     TooManySubscriptions,
+    Unauthorized,
     UnknownConsumer,
     UnknownSubscription,
 )
 from .identity import Publisher
 from .publishing import Publishing
+from .rates import LENIENCE, PATIENCE, Meter
+from .rights import ANYBODY, Identity
 from .trails import Trail
 
 _EARLIEST = ("earliest",)
 _TOGETHER_BYTES = 1_024  # of a frame, from which it is worth a look whether its payloads can be left as they stand
+_SUBSCRIBES = (Subscribe, Consume)
 _NO_CONSUMERS: frozenset[int] = frozenset()  # shared: one of its own is 216 bytes a connection
 # While a commit is under way nothing is sealed, for several turns of the loop. A publisher with eight batches of 100 KB
 # in flight that was held to one turn's share had three of them in a commit.
 _TURNS_OF_A_COMMIT = 4
 
 
+class Host(Protocol):
+    """Who knows who is who."""
+
+    def identify(self, token: str | None) -> Identity | None:
+        """Whose token it is, or who it is without one. Raises Unauthorized. None where that takes time: then `admit` or
+        `reject` follows."""
+
+    def identified(self, identity: Identity) -> None:
+        """A session is that of somebody, from here on."""
+
+
+class LetsAnybodyIn:
+    """A host that asks nobody."""
+
+    def identify(self, token: str | None) -> Identity | None:
+        return ANYBODY
+
+    def identified(self, identity: Identity) -> None:
+        pass
+
+
+_NOBODY_ASKS = LetsAnybodyIn()
+
+
 class Session:
     """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
 
-    __slots__ = ("_consumers", "_engine", "_publishing", "client", "greeted", "peer", "superseded")
+    __slots__ = (
+        "_asks", "_consumers", "_engine", "_host", "_metered", "_meters", "_owes_until", "_publishing", "_turned_away",
+        "client", "greeted", "identity", "peer", "superseded"
+    )  # fmt: skip
 
-    def __init__(self, engine: Engine, peer: Peer) -> None:
+    def __init__(self, engine: Engine, peer: Peer, host: Host | None = None) -> None:
         self.peer = peer
+        self.identity = ANYBODY  # until it is known
+        self._host = host or _NOBODY_ASKS
+        self._asks: Hello | Refresh | None = None  # whose token is being looked at
+        self._meters: tuple[Meter, ...] = ()  # its own, and its subject's, where there are rates
+        limits = engine.limits
+        self._metered = limits.rates.of_frames or limits.subject_rates.of_frames  # publishes count too
+        self._owes_until: float | None = None  # until when nothing is read of it, for it has asked for much
+        self._turned_away = 0  # what was refused of it in a row, since it has asked for far more
         self.greeted = False
         self.client: str | None = None  # what it says it is
         self._engine = engine
@@ -81,9 +124,11 @@ class Session:
             self.receive(frames[0], now)
             return 1, 1
         while at < count and decoded < most:
-            if self.greeted and not self.superseded:
+            if self.greeted and not self.superseded and not (self._metered and self._turns_away(now)):
                 plain = self._publishing.take_plain(frames, at) - at
                 self._engine.stats.frames_in += plain
+                if self._metered and plain:
+                    self._charge(now, frames[at : at + plain], self._publishing.messages)
                 at += plain
                 if at == count:
                     break
@@ -108,6 +153,8 @@ class Session:
             raise Goodbye("taken_over", "this publisher has come back over another connection")
         if not self.greeted and type(message) is not Hello:
             raise Goodbye("hello_expected", "the first frame must be a HELLO")
+        if (self._metered or type(message) in _SUBSCRIBES) and self._meters and not self._affords(message, frame, now):
+            return
         try:
             _ACTIONS[type(message)](self, message, now)
         except Refused as refused:
@@ -122,7 +169,14 @@ class Session:
         engine, pending = self._engine, self.peer.pending
         limits = engine.limits
         allowed = limits.pending_peer_bytes * (_TURNS_OF_A_COMMIT if engine.committing else 1)
-        return pending > allowed or (pending > 0 and engine.pending_bytes > limits.pending_bytes)
+        if pending > allowed or (pending > 0 and engine.pending_bytes > limits.pending_bytes):
+            return True
+        return self._asks is not None or self._owes_until is not None
+
+    def go_on(self, now: float) -> None:
+        """Time has passed: what was asked for may be paid for by now."""
+        if self._owes_until is not None and self._owes_until <= now:
+            self._owes_until = None
 
     @property
     def clogged(self) -> bool:
@@ -135,6 +189,35 @@ class Session:
             del self._engine.sessions[publisher]
         self._engine.leave(self.peer)
 
+    # How fast it may ask.
+
+    def _turns_away(self, now: float) -> bool:
+        """Whether it has asked for so much that it is not even made to wait."""
+        return any(meter.debt(now) > PATIENCE for meter in self._meters)
+
+    def _affords(self, message: Any, frame: bytes, now: float) -> bool:
+        """Charge it for a frame, or refuse that. Raises Goodbye where it does not stop asking."""
+        subscribes, publishes = type(message) in _SUBSCRIBES, type(message) is Publish
+        if (subscribes or publishes) and self._turns_away(now):
+            self._turned_away += 1
+            dearest = max(self._meters, key=lambda meter: meter.debt(now))
+            refused = RateExceeded(*dearest.worst(), dearest.debt(now))
+            if self._turned_away > LENIENCE:
+                raise Goodbye("rate_exceeded", f"{refused.text}, and {LENIENCE} frames were refused in a row")
+            self._refuse(message.kind, _id_of(message), refused)
+            return False
+        self._turned_away = 0
+        messages = sum(len(run.payloads) for run in message.runs) if publishes else 0
+        self._charge(now, [frame], messages, int(subscribes))
+        return True
+
+    def _charge(self, now: float, frames: list[bytes], messages: int, subscriptions: int = 0) -> None:
+        size = sum(map(len, frames))
+        for meter in self._meters:
+            meter.spend(now, len(frames), messages, size, subscriptions)
+        debt = max(meter.debt(now) for meter in self._meters)
+        self._owes_until = now + debt if 0 < debt <= PATIENCE else None
+
     def _malformed(self, error: WireError) -> None:
         if error.code == "bad_frame" or not self.greeted:
             code = "hello_expected" if error.code == "unknown_kind" else error.code
@@ -143,6 +226,8 @@ class Session:
 
     def _refuse(self, kind: int | None, id: int | None, refused: Refused) -> None:
         self._engine.stats.refusals += 1
+        if self._engine.on_refusal is not None:
+            self._engine.on_refusal(self, refused)
         refusal = Refusal(kind or 0, id, refused.code, refused.text, refused.details or None)
         self._engine.reply(self.peer, encode(refusal))
 
@@ -151,43 +236,125 @@ class Session:
             raise AlreadyGreeted
         if VERSION not in hello.versions:
             raise Goodbye("version_unsupported", f"this broker speaks version {VERSION}, not {hello.versions[:8]}")
+        self._ask(hello, hello.token, now)
+
+    def _refresh(self, refresh: Refresh, now: float) -> None:
+        self._ask(refresh, refresh.token, now)
+
+    def _ask(self, asks: Hello | Refresh, token: str | None, now: float) -> None:
+        """Have a token looked at. Nothing else is acted on before that is done."""
+        self._asks = asks
+        try:
+            identity = self._host.identify(token)
+        except Unauthorized as error:
+            self.reject(error)
+            return
+        if identity is not None:
+            self.admit(identity, now)
+
+    def reject(self, error: Unauthorized) -> None:
+        """The token is no good. A connection that had one goes on with that; raises Goodbye where there was none."""
+        asks, self._asks = self._asks, None
+        if type(asks) is not Refresh:
+            raise error
+        self._refuse(Refresh.kind, asks.id, Refused(error.code, error.text))
+
+    def admit(self, identity: Identity, now: float) -> None:
+        """It is known who this is."""
+        asks, self._asks = self._asks, None
+        if isinstance(asks, Refresh):
+            if identity.subject != self.identity.subject:
+                self._refuse(Refresh.kind, asks.id, OtherSubject())
+                return
+            self.become(identity, now)
+            self._engine.reply(self.peer, encode(Refreshed(asks.id, _ends(identity))))
+        elif asks is not None:
+            self._welcome(asks, identity, now)
+
+    def _welcome(self, hello: Hello, identity: Identity, now: float) -> None:
         engine = self._engine
         self.greeted, self.client = True, hello.client
+        self.become(identity, now)
         if hello.publisher is not None:
             self._come_back((hello.publisher, hello.incarnation or 0))
         capabilities = {"ack": engine.store.acknowledges, "server": engine.server}
-        welcome = Welcome(VERSION, engine.epoch, engine.stamp, engine.limits.for_welcome(), capabilities)
-        engine.reply(self.peer, encode(welcome))
+        limits = engine.limits.for_welcome()
+        if (ends := _ends(identity)) is not None:
+            limits["token_expires_us"] = ends
+        engine.reply(self.peer, encode(Welcome(VERSION, engine.epoch, engine.stamp, limits, capabilities)))
+        if self._meters and hello.subscriptions:
+            self._charge(now, [], 0, len(hello.subscriptions))
         for subscribe in hello.subscriptions:
             try:
                 self._subscribe(subscribe, now)
             except Refused as refused:
                 self._refuse(Subscribe.kind, subscribe.id, refused)
 
+    def become(self, identity: Identity, now: float) -> None:
+        """Go on with what this one may do. Subscriptions that it does not reach any more are refused from here on."""
+        before, self.identity = self.identity.rights, identity
+        self._meters = self._engine.meters_of(identity, self._meters)
+        self._host.identified(identity)
+        self._publishing.grant = identity.rights.publish
+        if before.subscribe is not identity.rights.subscribe or before.consume is not identity.rights.consume:
+            self._narrow_all(now)
+
     def _come_back(self, publisher: Publisher) -> None:
         """Of one publisher the newest connection counts: what still comes over an older one would come out of order."""
         sessions = self._engine.sessions
         older = sessions.get(publisher)
         if older is not None:
+            if older.identity.subject != self.identity.subject:
+                raise Goodbye("taken_over", "this publisher is connected, as another subject")
             older.superseded = True
         self._publishing.publisher = publisher
         sessions[publisher] = self
 
+    def _narrow_all(self, now: float) -> None:
+        """What was subscribed to with other rights."""
+        engine, peer, rights = self._engine, self.peer, self.identity.rights
+        for id, subscription in list(peer.subscriptions.items()):
+            try:
+                engine.readership.resubscribe(peer, id, rights.readable(subscription.pattern), now)
+            except Refused as refused:
+                engine.readership.unsubscribe(peer, id)
+                self._refuse(Subscribe.kind, id, refused)
+        for trail in peer.trails:
+            try:
+                engine.narrow(peer, trail.id, rights.readable)
+            except Refused as refused:
+                peer.trails = tuple(each for each in peer.trails if each is not trail)
+                self._refuse(Subscribe.kind, trail.id, refused)
+        if rights.subscribe is not None and peer.cursors:
+            allows = rights.subscribe.allows
+            peer.cursors = {log: cursor for log, cursor in peer.cursors.items() if allows(log.topic)}
+        for id in self._consumers:
+            kind, pattern, live = engine.groups.membership(peer, id)
+            try:
+                (rights.check_share if live else rights.check_consume)(pattern)
+            except Refused as refused:
+                self._consumers -= {id}
+                engine.groups.leave(peer, id)
+                self._refuse(kind, id, refused)
+
     def _subscribe(self, subscribe: Subscribe, now: float) -> None:
         check_pattern(subscribe.pattern)
         self._check_id(subscribe.id)
-        engine, peer = self._engine, self.peer
+        engine, peer, rights = self._engine, self.peer, self.identity.rights
         if subscribe.group is not None:
+            rights.check_share(subscribe.pattern)
             stream = peer.next_stream()
             engine.groups.join_live(peer, subscribe.id, subscribe.pattern, subscribe.group, stream, now)
             self._consumers |= {subscribe.id}
             self._answer(subscribe.id, stream, None)
         elif subscribe.seen or subscribe.since or subscribe.once:
-            self._subscribe_since(subscribe, now)
+            self._subscribe_since(subscribe, rights.readable(subscribe.pattern), now)
         else:
-            self._answer(subscribe.id, LIVE, engine.readership.subscribe(peer, subscribe.id, subscribe.pattern, now))
+            pattern = subscribe.pattern
+            offset = engine.readership.subscribe(peer, subscribe.id, pattern, now, rights.readable(pattern))
+            self._answer(subscribe.id, LIVE, offset)
 
-    def _subscribe_since(self, subscribe: Subscribe, now: float) -> None:
+    def _subscribe_since(self, subscribe: Subscribe, readable: tuple[str, ...], now: float) -> None:
         """Let it catch up on a stream of its own; where it misses nothing it is live at once."""
         engine, peer, pattern = self._engine, self.peer, subscribe.pattern
         if subscribe.since is None and subscribe.seen is None:
@@ -196,9 +363,9 @@ class Session:
         if not exact and subscribe.since and subscribe.since[0] == "offset":
             raise OffsetOfPattern(pattern)
         offset = engine.topics.of(pattern, now).log.end if exact else None
-        trail = Trail(engine.topics, subscribe, engine.epoch)
+        trail = Trail(engine.topics, subscribe, engine.epoch, readable)
         if trail.at_present() and not trail.once:
-            engine.readership.subscribe(peer, subscribe.id, pattern, now)
+            engine.readership.subscribe(peer, subscribe.id, pattern, now, readable)
             self._answer(subscribe.id, LIVE, offset)
         else:
             engine.follow(peer, trail)
@@ -234,6 +401,7 @@ class Session:
     def _consume(self, consume: Consume, now: float) -> None:
         check_pattern(consume.pattern)
         self._check_id(consume.id)
+        self.identity.rights.check_consume(consume.pattern)
         limits, stream = self._engine.limits, self.peer.next_stream()
         consume.ack_timeout_ms = consume.ack_timeout_ms or int(limits.ack_timeout * 1000)
         consume.attempts = consume.attempts or limits.attempts
@@ -266,7 +434,9 @@ class Session:
             raise UnknownConsumer(id)
 
     def _list(self, wanted: List, now: float) -> None:
-        self._engine.reply(self.peer, encode(Groups(wanted.id, self._engine.groups.listing())))
+        may_consume = self.identity.rights.may_consume
+        groups = [group for group in self._engine.groups.listing() if may_consume(group.pattern)]
+        self._engine.reply(self.peer, encode(Groups(wanted.id, groups)))
 
     def _publish(self, publish: Publish, now: float) -> None:
         self._publishing.publish(publish, now)
@@ -276,6 +446,11 @@ class Session:
 
     def _bye(self, bye: Bye, now: float) -> None:
         """The close follows."""
+
+
+def _ends(identity: Identity) -> int | None:
+    """When a token expires, in microseconds of Unix time."""
+    return None if identity.expires_at is None else max(0, int(identity.expires_at * 1e6))
 
 
 def _id_of(message: Any) -> int | None:
@@ -296,4 +471,5 @@ _ACTIONS: dict[type[Any], Callable[[Session, Any, float], None]] = {
     Extended: Session._extended,
     Window: Session._window,
     List: Session._list,
+    Refresh: Session._refresh,
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from weakref import WeakKeyDictionary
 
 from tickwire.fanout.log import TopicLog
 
 from .errors import TooManyTopics
 from .limits import Limits
 from .retention import Retention
+from .rights import Grant
 from .store import Dropped, Life, StoredTopic
 from .topic import Sealed, Topic
 
@@ -25,7 +27,9 @@ class Topics(dict[str, Topic]):
         self.stamp = life.stamp  # of the last flush that was shown
         self.retention = Retention(limits.retain_total_bytes, limits.free_topic_after)
         self.by_stamp: dict[Topic, None] = {}  # those that have had messages, in the order of their last flush
-        self.heads: dict[bytes, Topic] = {}  # what plain frames begin with; see wire/plain.py
+        # What plain frames begin with, see wire/plain.py: of those who may publish everywhere, and under each grant.
+        self._heads: dict[bytes, Topic] = {}
+        self._granted_heads: WeakKeyDictionary[Grant, dict[bytes, Topic]] = WeakKeyDictionary()
         self._limits = limits
         self._durable = durable
         self._freed: list[str] = []  # of those on disk, since the store was last told
@@ -41,6 +45,15 @@ class Topics(dict[str, Topic]):
             topic = self[name] = Topic(name, self._new_log(name), self.stamp)
             self.retention.created(topic, now)
         return topic
+
+    def heads_of(self, grant: Grant | None) -> dict[bytes, Topic]:
+        """The topics by what plain frames to them begin with, as far as such have come from who may publish there."""
+        if grant is None:
+            return self._heads
+        heads = self._granted_heads.get(grant)
+        if heads is None:
+            heads = self._granted_heads[grant] = {}
+        return heads
 
     def claim(self, names: list[str], now: float) -> list[Topic]:
         """The topics of checked names, all of them or TooManyTopics."""
@@ -144,5 +157,6 @@ class Topics(dict[str, Topic]):
             self._freed.append(topic.name)
         self.freed_stamp = max(self.freed_stamp, topic.stamp)
         del self[topic.name]
-        self.heads.clear()
+        self._heads.clear()
+        self._granted_heads = WeakKeyDictionary()
         self.by_stamp.pop(topic, None)

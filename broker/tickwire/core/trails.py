@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -35,19 +35,25 @@ class Trail:
 
     __slots__ = (
         "_after", "_exact", "_first", "_logs", "_matches", "_notices", "_positions", "_round", "_scan", "_since_stamp",
-        "_start", "_time_us", "_topics", "cursors", "id", "once", "pattern", "seeking", "seeks", "stream"
+        "_start", "_time_us", "_topics", "cursors", "id", "once", "pattern", "readable", "seeking", "seeks", "stream"
     )  # fmt: skip
 
-    def __init__(self, topics: Topics, subscribe: Subscribe, epoch: int) -> None:
-        """Raises FuturePosition or FutureStamp where it asks for what was never there."""
+    def __init__(
+        self, topics: Topics, subscribe: Subscribe, epoch: int, readable: tuple[str, ...] | None = None
+    ) -> None:
+        """`readable` are the patterns of what it may read of its own, where that is not all.
+
+        Raises FuturePosition or FutureStamp where it asks for what was never there.
+        """
         self.id, self.pattern, self.once = subscribe.id, subscribe.pattern, bool(subscribe.once)
+        self.readable = readable or (subscribe.pattern,)
         self.stream = 0
         self.cursors: dict[TopicLog, int] = {}
         self.seeks: list[Seek] = []  # to be asked of the store
         self.seeking: dict[TopicLog, Seek] = {}  # asked, and not answered
         self._topics = topics
         self._exact = is_exact(subscribe.pattern)
-        self._matches = matcher(subscribe.pattern).fullmatch
+        self._matches = _matching(self.readable)
         self._logs: dict[str, TopicLog] = {}  # those that it has a cursor in, or seeks one
         self._notices: list[Gap] = []
         self._positions: dict[str, int] = {}
@@ -74,7 +80,7 @@ class Trail:
         log = topic.log
         if log in self.cursors or log in self.seeking or topic.name == self.pattern:
             return True
-        return topic.stamp > self._after and self._matches(topic.name) is not None
+        return topic.stamp > self._after and self._matches(topic.name)
 
     def advance(self) -> list[bytes]:
         """Look for topics that it misses something of, a bounded number of them; returns notices that come first."""
@@ -83,6 +89,12 @@ class Trail:
         for notice in notices:
             notice.stream = self.stream
         return [encode(notice) for notice in notices]
+
+    def narrow(self, readable: tuple[str, ...]) -> None:
+        """It may read what these patterns match; of what it may not any more, nothing follows."""
+        self.readable, self._matches = readable, _matching(readable)
+        self.cursors = {log: cursor for log, cursor in self.cursors.items() if self._matches(log.topic)}
+        self.seeking = {log: seek for log, seek in self.seeking.items() if self._matches(log.topic)}
 
     def found(self, seek: Seek, offset: int) -> None:
         """The store's answer."""
@@ -95,7 +107,8 @@ class Trail:
         if stamp is not None:
             if stamp > self._topics.stamp:
                 raise FutureStamp(stamp, self._topics.stamp)
-            self._positions = dict(subscribe.positions or ())
+            # Of topics that it may not read it is not told where they end either.
+            self._positions = {name: offset for name, offset in subscribe.positions or () if self._matches(name)}
             self._check_positions()
             self._tell_of_freed(stamp)
         if subscribe.since is not None:
@@ -233,3 +246,9 @@ class Trail:
     def _seek(self, seek: Seek) -> None:
         self.seeks.append(seek)
         self.seeking[seek.log] = seek
+
+
+def _matching(patterns: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether a topic matches one of them."""
+    matches = [matcher(pattern).fullmatch for pattern in patterns]
+    return lambda topic: any(match(topic) is not None for match in matches)

@@ -14,9 +14,9 @@ PING = b"\x89\x00"  # RFC 6455 5.5.2, empty
 _TAIL = b"\x00\x00\xff\xff"  # RFC 7692 7.2.1: the end of a sync flush is not sent
 
 
-def websocket_frame(payload: bytes, deflated: bool = False) -> bytes:
-    """A whole unmasked binary message (RFC 6455 5.2)."""
-    first = _FIN_BINARY | _RSV1 if deflated else _FIN_BINARY
+def websocket_frame(payload: bytes, deflated: bool = False, first: int = _FIN_BINARY) -> bytes:
+    """A whole unmasked message (RFC 6455 5.2), binary unless its first byte says something else."""
+    first = first | _RSV1 if deflated else first
     length = len(payload)
     if length < 126:
         return bytes((first, length)) + payload
@@ -66,10 +66,13 @@ class Deflater:
         """The frame compressed, or None where that is not worth it."""
         if not self.least <= len(frame) <= self.most:
             return None
+        compressed = self.compress(frame)
+        return None if len(compressed) >= len(frame) else compressed
+
+    def compress(self, frame: bytes) -> bytes:
+        """The frame compressed, whether or not it is shorter then."""
         self.calls += 1
         compressed = self._stream.compress(frame) + self._stream.flush(zlib.Z_FULL_FLUSH)
-        if len(compressed) - len(_TAIL) >= len(frame):
-            return None
         return compressed[: -len(_TAIL)]
 
 

@@ -42,7 +42,7 @@ class Peer:
     ) -> None:
         self.id = id
         self.write, self.unsent, self.inflates = write, unsent, inflates
-        self.subscriptions: dict[int, Interest] = {}
+        self.subscriptions: dict[int, Interest | Restricted] = {}
         self.behind = False
         self.cursors: dict[TopicLog, int] | None = None  # made when it falls behind; most peers never do
         # Frames that leave at the next flush, before any delivery. Not a list while empty: that is 56 bytes a peer.
@@ -126,6 +126,18 @@ class Interest:
         self.pattern = pattern
         self.peers: dict[Peer, int] = {}
         self.built: set[Built] = set()  # the audiences that were built from it
+
+    @property
+    def interests(self) -> tuple[Interest, ...]:
+        return (self,)
+
+
+@dataclass(slots=True, frozen=True, eq=False)
+class Restricted:
+    """A subscription to a pattern of which its peer may not read all: what it may is in patterns of their own."""
+
+    pattern: str
+    interests: tuple[Interest, ...]
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False, frozen=True)

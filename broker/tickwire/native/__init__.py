@@ -21,7 +21,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "tickwire_send_to_all": (_i64, [_pointer, _pointer, _u64, _bytes, _u64, _pointer, _pointer]),
     "tickwire_fan_out": (_i64, [_pointer, _object, _pointer, _u32, *[_pointer] * 8]),
     "tickwire_payload_ends": (_i64, [_bytes, _u64, _u64, _u64, _pointer]),
-    "tickwire_take_frames": (_i64, [_object, _bytes, _u64, _u64, _u64, _i32, _pointer]),
+    "tickwire_take_frames": (_i64, [_object, _bytes, _u64, _u64, _u64, _i32, _u64, _pointer]),
     "tickwire_plain_payloads": (_object, [_object, _bytes, _u64, _u64, _u64, _pointer, _u64, _pointer]),
     "tickwire_apart": (_i64, [_object, _u64, _u64, *[_object] * 3, _pointer]),
     "tickwire_seal": (_i64, [_object] * 9),

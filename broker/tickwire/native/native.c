@@ -162,17 +162,18 @@ static void unmask(uint8_t *to, const uint8_t *from, uint64_t size, const uint8_
 
 /* Append to a list the payloads of the WebSocket frames that stand in `data` from `at` on, as long as each is a whole
    binary message (RFC 6455 5.2: FIN, no reserved bit), masked or not as is `masked`, with the shortest length, below
-   `limit` bytes. Returns where the first stands that is not; -1 where there is no memory. `*need` is then how many bytes
-   of it must be there to know or to have more, or 0 where it is something else. */
+   `limit` bytes, and there are no more than `most`. Returns where the first stands that is not; -1 where there is no
+   memory. `*need` is then how many bytes of it must be there to know or to have more, or 0 where it is something else,
+   or one too many. */
 int64_t tickwire_take_frames(PyObject *frames, const uint8_t *data, uint64_t size, uint64_t at, uint64_t limit,
-                             int32_t masked, uint64_t *need) {
-    for (;;) {
+                             int32_t masked, uint64_t most, uint64_t *need) {
+    for (;; most--) {
         const uint8_t *frame = data + at;
         uint64_t there = size - at, header = masked ? 6 : 2, payload;
         *need = 2;
         if (there < 2)
             return at;
-        if (frame[0] != 0x82 || (frame[1] >> 7) != masked) {
+        if (!most || frame[0] != 0x82 || (frame[1] >> 7) != masked) {
             *need = 0;
             return at;
         }

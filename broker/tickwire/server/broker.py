@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import signal
 from collections.abc import AsyncIterator, Callable
 from itertools import count
@@ -14,32 +13,47 @@ from aiohttp import web
 from tickwire import __version__
 from tickwire.core.engine import Engine
 from tickwire.core.errors import Goodbye
+from tickwire.core.session import Session
 from tickwire.fanout.frame import Deflater
-from tickwire.wire.limits import SUBPROTOCOL
+from tickwire.intake import Inflation
+from tickwire.wire.errors import Refused
 
-from . import logs
-from .addresses import ConnectionCap, key_of
+from . import examples, logs
+from .audit import Audit
 from .configured import limits_of, store_of
 from .connection import Connection
+from .door.door import Door, Hook, Visitor
+from .door.refusals import Stopping, UpgradeRefused
 from .heartbeat import Heartbeat
 from .listener import Listener
 from .metrics import BrokerCollector, exposition
 from .pump import Pump
-from .settings import Settings
+from .settings import Settings, SettingsError
 from .storage import OK
+from .tls import Tls
 from .websocket import CLOSE_TIMEOUT, Socket
 
 log = logs.logger("tickwire.broker")
+
+_AUDITED = {"forbidden", "unauthorized", "token_expired", "token_revoked", "too_many_topics", "too_many_subscriptions"}
 
 
 class Broker:
     """A message broker. `mount` it into an application, use it as a server for a while with `serving`, or `run` it."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, authenticate: Hook | None = None) -> None:
+        """`authenticate(token, request)` says who somebody is, or None; it may be a coroutine function.
+
+        Raises SettingsError where something that the settings name cannot be used.
+        """
         self.settings = settings or Settings()
         self.refused_connections = 0
         self.failed = False  # the disk did, and the settings say that this is the end
-        self._cap = ConnectionCap(self.settings.connections_per_ip)
+        self._door = Door(self.settings, authenticate)
+        self._audit = Audit(self.settings.audit_log)
+        self.tls = Tls(self.settings) if self.settings.tls_certificate else None
+        self._listener: Listener | None = None
+        self._inflation = Inflation()
         self._connections: dict[Connection, None] = {}
         self._ids = count(1)
         self._pump: Pump | None = None
@@ -47,6 +61,7 @@ class Broker:
         self._stopping = False
         self._stop_running = asyncio.Event()
         self._one_left = asyncio.Event()
+        self._complained = ""  # of what could not be read, the last time
 
     @property
     def engine(self) -> Engine:
@@ -69,19 +84,50 @@ class Broker:
         Raises StoreError where the directory of the settings cannot be used, and OSError for a bad address.
         """
         settings = self.settings
-        listener = Listener(self._application(), settings)
+        listener = self._listener = Listener(self._application(), settings, self._door, self._turned_away, self.tls)
         await listener.start(settings.host if host is None else host, settings.port if port is None else port)
         try:
-            yield f"ws://{listener.authority}{settings.path}"
+            yield f"{'ws' if self.tls is None else 'wss'}://{listener.authority}{settings.path}"
         finally:
             await listener.stop()
 
-    async def run(self, ready: Callable[[str], None] = lambda url: None) -> None:
-        """Serve until SIGTERM or SIGINT, then say goodbye, drain and return. Raises what `serving` raises."""
+    def revoke(self, *, subject: str | None = None, token: str | None = None) -> None:
+        """End all connections of a subject, or of the token with that id (`jti`), and let none in any more.
+
+        That lasts as long as this process; `auth_revoked` names a file for what is to last.
+        """
+        self._door.revoked.add(subject=subject, token=token)
+        self._door.look_for_revoked()
+        self._audit.record("revoked", subject=subject, token=token)
+        self._end_revoked()
+
+    def reload(self, settings: Settings) -> None:
+        """Take over keys, rights and what was revoked from other settings, for those who are connected too.
+
+        Raises SettingsError, and then nothing has changed. All other settings stay as they were.
+        """
+        if self.tls is not None:
+            self.tls.reload(settings)
+        self._door.reload(settings)
+        self._audit.reopen()
+        self._audit.record("reloaded")
+        for connection in list(self._connections):
+            connection.become(self._door.anew(connection.session.identity))
+        self._end_revoked()
+
+    async def run(
+        self, ready: Callable[[str], None] = lambda url: None, load: Callable[[], Settings] | None = None
+    ) -> None:
+        """Serve until SIGTERM or SIGINT, then say goodbye, drain and return. Raises what `serving` raises.
+
+        `load` gives the settings anew, which SIGHUP asks for.
+        """
         stop = self._stop_running
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        if load is not None:
+            loop.add_signal_handler(signal.SIGHUP, self._reload, load)
         async with self.serving() as url:
             log.info("listening", url=url, version=__version__, ack=self.engine.store.acknowledges)
             ready(url)
@@ -89,11 +135,21 @@ class Broker:
             log.info("stopping", connections=len(self._connections))
         log.info("stopped")
 
+    def _reload(self, load: Callable[[], Settings]) -> None:
+        try:
+            self.reload(load())
+        except SettingsError as error:
+            log.error("cannot reload", why=str(error))
+        else:
+            log.info("reloaded")
+
     def _application(self) -> web.Application:
         app = web.Application()
         self.mount(app)
         app.router.add_get("/health", self._health)
         app.router.add_get("/metrics", self._metrics)
+        if self.settings.examples:
+            examples.mount(app)
         return app
 
     # The life of the broker.
@@ -109,7 +165,9 @@ class Broker:
         self._pump = Pump(Engine(limits, store_of(settings), deflater), limits.policies, settings.busy_poll)
         if self._pump.storage is not None:
             self._pump.storage.on_failure = self._store_failed
-        self._heartbeat = Heartbeat(self._pump, self.settings, self._connections)
+        self._pump.engine.on_refusal = self._refused_frame
+        self._heartbeat = Heartbeat(self._pump, self.settings, self._connections, self._look_for_revoked)
+        await self._door.start()
 
     async def _say_goodbye(self, app: web.Application) -> None:
         """Tell everyone to come back later, and wait until they have read it."""
@@ -129,10 +187,12 @@ class Broker:
             connection.transport.abort()
 
     async def _stop(self, app: web.Application) -> None:
+        self._door.stop()
         if self._heartbeat is not None:
             self._heartbeat.stop()
         if self._pump is not None:
             await self._pump.stop()
+        self._audit.close()
 
     def _store_failed(self) -> None:
         """Those who read are served as long as the process lives, unless it is told not to."""
@@ -143,22 +203,20 @@ class Broker:
     # The life of a connection.
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
-        if not _offers_subprotocol(request):
-            return _refuse_upgrade(400, "subprotocol_required", f"the upgrade must offer the subprotocol {SUBPROTOCOL}")
-        if self._stopping:
-            return _refuse_upgrade(503, "going_away", "the broker is stopping", self.settings.retry_after)
-        key = key_of(request.remote)
-        if not self._cap.enter(key):
-            self.refused_connections += 1
-            log.warning("too many connections", address=request.remote, limit=self._cap.limit)
-            text = f"{key} has {self._cap.limit} connections already, which is the limit for one address"
-            return _refuse_upgrade(429, "too_many_connections", text, self.settings.retry_after)
+        assert self._pump is not None
+        try:
+            if self._stopping:
+                raise Stopping(self.settings.retry_after)
+            entry = self._listener.entry(request) if self._listener is not None else None
+            visitor = await self._door.enter(request, self._peer_of(request), entry, self._pump.now())
+        except UpgradeRefused as refused:
+            return self._refuse(request, refused)
         # No further coroutine between this and the reading of frames: each costs an idle connection 270 bytes.
         try:
-            ws = Socket(self.settings)
+            ws = Socket(self.settings, self._inflation)
             try:
                 await ws.prepare(request)
-                connection = self._enter(request, ws)
+                connection = self._enter(request, ws, visitor)
             except ConnectionError:
                 return web.Response()  # for nobody: it went before the upgrade was answered
             try:
@@ -167,11 +225,27 @@ class Broker:
                 self._leave(connection)
             return ws
         finally:
-            self._cap.leave(key)
+            visitor.entry.leave()
 
-    def _enter(self, request: web.Request, ws: Socket) -> Connection:
+    def _refuse(self, request: web.Request, refused: UpgradeRefused) -> web.Response:
+        peer = self._peer_of(request)
+        self._turned_away(str(self._door.client_of(request, peer) or peer), refused)
+        answer = web.Response(status=refused.status, text=f"{refused.text} [{refused.code}]\n", headers=refused.headers)
+        answer.force_close()
+        return answer
+
+    def _turned_away(self, address: str, refused: UpgradeRefused) -> None:
+        self.refused_connections += 1
+        self._audit.record("refused", what="upgrade", address=address, code=refused.code, text=refused.text)
+
+    def _peer_of(self, request: web.Request) -> str | None:
+        """The address at the other end, or what the PROXY protocol said in its place."""
+        proxied = self._listener.proxied(request) if self._listener is not None else None
+        return request.remote if proxied is None else proxied
+
+    def _enter(self, request: web.Request, ws: Socket, visitor: Visitor) -> Connection:
         assert self._pump is not None
-        connection = Connection(self._pump, request, ws, next(self._ids), self.settings)
+        connection = Connection(self._pump, request, ws, next(self._ids), self.settings, visitor, self._audit)
         self._connections[connection] = None
         log.debug("peer came", peer=connection.peer.id, address=connection.address)
         return connection
@@ -185,6 +259,31 @@ class Broker:
             asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, connection.transport.abort)
         log.debug("peer left", peer=connection.peer.id, code=connection.ws.close_code)
 
+    # Who may no longer do what they could.
+
+    def _refused_frame(self, session: Session, refused: Refused) -> None:
+        if refused.code in _AUDITED:
+            facts = {"peer": session.peer.id, "subject": session.identity.subject}
+            self._audit.record("refused", what="frame", **facts, code=refused.code, text=refused.text)
+
+    def _look_for_revoked(self) -> None:
+        """Once a second."""
+        try:
+            changed = self._door.look_for_revoked()
+        except SettingsError as error:
+            if str(error) != self._complained:
+                log.error("cannot look for revoked tokens", why=str(error))
+            self._complained = str(error)
+        else:
+            self._complained = ""
+            if changed:
+                self._end_revoked()
+
+    def _end_revoked(self) -> None:
+        for connection in list(self._connections):
+            if self._door.tokens.is_revoked(connection.session.identity):
+                connection.dismiss(Goodbye("token_revoked", "the token, or its subject, was revoked"))
+
     # What is asked over plain HTTP.
 
     async def _health(self, request: web.Request) -> web.Response:
@@ -194,27 +293,11 @@ class Broker:
         return web.json_response(facts, status=200 if status == OK else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        if not self.settings.metrics_public and not _is_loopback(request.remote):
+        if not self.settings.metrics_public and not self._door.is_local(request, self._peer_of(request)):
             return web.Response(status=403, text="/metrics answers to loopback only; metrics_public opens it\n")
         assert self._pump is not None
-        collector = BrokerCollector(self._pump, self.settings.data, len(self._connections), self.refused_connections)
+        days = None if self.tls is None else self.tls.days_left()
+        collector = BrokerCollector(
+            self._pump, self.settings.data, len(self._connections), self.refused_connections, days
+        )
         return web.Response(body=exposition(collector), headers={"Content-Type": "text/plain; version=0.0.4"})
-
-
-def _offers_subprotocol(request: web.Request) -> bool:
-    offered = ",".join(request.headers.getall("Sec-WebSocket-Protocol", ()))
-    return SUBPROTOCOL in [name.strip() for name in offered.split(",")]
-
-
-def _refuse_upgrade(status: int, code: str, text: str, retry_after: float | None = None) -> web.Response:
-    headers = {"X-Tickwire-Code": code, "Connection": "close"}
-    if retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(retry_after)))
-    return web.Response(status=status, text=f"{text} [{code}]\n", headers=headers)
-
-
-def _is_loopback(address: str | None) -> bool:
-    try:
-        return ipaddress.ip_address(address or "").is_loopback
-    except ValueError:
-        return False

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from tickwire.core.limits import Limits
+from tickwire.core.rates import NAMES, Rates
 from tickwire.core.store import Store
 from tickwire.store.memory import MemoryStore
 
@@ -18,10 +19,16 @@ _NAMES = {"topics": "max_topics", "groups": "consumer_groups"}
 
 def limits_of(settings: Settings) -> Limits:
     """The bounds that the core keeps."""
-    names = [field.name for field in fields(Limits) if field.name != "policies"]
+    names = [field.name for field in fields(Limits) if field.name not in ("policies", "rates", "subject_rates")]
     bounds = {name: getattr(settings, _NAMES.get(name, name)) for name in names}
     on_disk = settings.disk_retain_messages, settings.disk_retain_bytes, settings.disk_retain_seconds
-    return Limits(policies=policies(read_rules(settings.topics), bool(settings.data), *on_disk), **bounds)
+    kept = policies(read_rules(settings.topics), bool(settings.data), *on_disk)
+    return Limits(policies=kept, rates=_rates(settings), subject_rates=_rates(settings, "subject_"), **bounds)
+
+
+def _rates(settings: Settings, whose: str = "") -> Rates:
+    per_second = {name: float(getattr(settings, f"{whose}{name}_per_second")) for name in NAMES}
+    return Rates(**per_second, burst=settings.rate_burst)
 
 
 def store_of(settings: Settings) -> Store:

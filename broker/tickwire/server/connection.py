@@ -6,10 +6,13 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import time
+from collections.abc import Awaitable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tickwire.core.errors import Goodbye
+from tickwire.core.errors import Goodbye, Unauthorized
+from tickwire.core.rights import Identity
 from tickwire.core.session import Session
 from tickwire.fanout.deliver import write_frames, write_now
 from tickwire.fanout.frame import close_frame, websocket_frame
@@ -18,8 +21,11 @@ from tickwire.intake import NOTHING, Intake
 from tickwire.wire.codes import CODES
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Bye
+from tickwire.wire.websocket import TOO_BIG, Broken
 
 from . import logs
+from .audit import Audit
+from .door.door import Visitor
 from .pump import Pump
 from .settings import Settings
 from .websocket import CLOSE_TIMEOUT, Socket
@@ -28,6 +34,8 @@ log = logs.logger("tickwire.connection")
 
 # Neither `receive` nor the intake gives the loop a turn while aiohttp has frames: one read may bring 40,000.
 FRAMES_A_TURN = 256
+_LONGEST = 86_400.0  # seconds
+_NO_REFUSALS = {"going_away", "heartbeat_timeout", "taken_over", "too_slow"}  # ends that nobody is to blame for
 _NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of Linux, which Python's socket module does not name
 
 
@@ -35,17 +43,20 @@ class Connection:
     """A peer's WebSocket. `run` returns when it is over."""
 
     __slots__ = (
+        "_asking",
         "_at_once",
+        "_audit",
         "_dismissal",
+        "_expiry",
         "_fault",
-        "_frame_bytes",
         "_intake",
         "_left",
         "_pump",
         "_resumed",
         "_task",
-        "address",
+        "_visitor",
         "beat_at",
+        "begun_at",
         "clogged_at",
         "closing",
         "heard",
@@ -58,28 +69,33 @@ class Connection:
         "ws",
     )
 
-    def __init__(self, pump: Pump, request: web.Request, ws: Socket, id: int, settings: Settings) -> None:
+    def __init__(
+        self, pump: Pump, request: web.Request, ws: Socket, id: int, settings: Settings, visitor: Visitor, audit: Audit
+    ) -> None:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("gone before the upgrade was answered")
-        self.ws, self.transport, self.address = ws, transport, request.remote
+        self.ws, self.transport = ws, transport
+        self._visitor, self._audit = visitor, audit
+        self._asking: asyncio.Task[None] | None = None  # who it is, where that takes time to find out
+        self._expiry: asyncio.TimerHandle | None = None
         # A frame deflated with a larger window than was negotiated fails at the peer, and only on larger frames.
         inflates = ws.compress >= settings.deflate_window
         self.peer = Peer(id, transport.write, transport.get_write_buffer_size, inflates)
-        self.session = Session(pump.engine, self.peer)
+        self.session = Session(pump.engine, self.peer, self)
         self.opened_at = self.heard_at = self.beat_at = pump.now()
+        self.begun_at = 0.0  # when a message was first seen that had begun and not ended
         self.heard = False  # whether anything came since it was last cleared
         self.stuck = 0  # unsent bytes at the last look, while it was behind
         self.clogged_at: float | None = None
         self.closing = False
-        self._frame_bytes = settings.frame_bytes
         self._pump = pump
         self._resumed: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._dismissal: Goodbye | None = None
         self._fault: Exception | None = None
         self._at_once = 0  # frames that the intake gave since the task had its turn
-        ws.on_too_big, ws.before_close = self._too_big, self._before_close
+        ws.on_broken, ws.before_close = self._broken, self._before_close
         self._intake = ws.intake
         if ws.intake is not None:
             ws.intake.take = self._take_at_once
@@ -113,6 +129,68 @@ class Connection:
         finally:
             self._task = None
             self._shut()
+            for pending in (self._asking, self._expiry):
+                if pending is not None:
+                    pending.cancel()
+
+    @property
+    def address(self) -> str:
+        """The client's, as far as it is known."""
+        return self._visitor.address
+
+    # Who it is.
+
+    def identify(self, token: str | None) -> Identity | None:
+        """What the session asks before it lets in whoever says HELLO."""
+        answer = self._visitor.identify(token)
+        if isinstance(answer, Identity):
+            return answer
+        self._asking = asyncio.ensure_future(self._answered(answer))
+        return None
+
+    async def _answered(self, answer: Awaitable[Identity]) -> None:
+        """Go on once it is known. Nothing of it is read meanwhile."""
+        session = self.session
+        try:
+            try:
+                session.admit(await answer, self._pump.now())
+            except Unauthorized as error:
+                session.reject(error)
+            except Goodbye:
+                raise
+            except Exception:
+                log.error("could not find out who this is", peer=self.peer.id)
+                session.reject(Unauthorized("the broker could not find out who this is"))
+        except Goodbye as goodbye:
+            self.dismiss(goodbye)
+        self._asking = None
+        if self._pump.engine.due:
+            self._pump.wake()
+        self.resume()
+
+    def identified(self, identity: Identity) -> None:
+        """It is known who this is, and until when."""
+        self._visitor.entry.authenticate()
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+        if identity.expires_at is not None:
+            left = max(0.0, identity.expires_at - time.time())
+            # A timer of years is more than a loop can count to.
+            self._expiry = asyncio.get_running_loop().call_later(min(left, _LONGEST), self._expired, identity)
+
+    def _expired(self, identity: Identity) -> None:
+        if identity.expires_at is not None and identity.expires_at > time.time():
+            self.identified(identity)
+        else:
+            self.dismiss(Goodbye("token_expired", "the token has expired, and no newer one came"))
+
+    def become(self, identity: Identity) -> None:
+        """Its rights have changed."""
+        if self.session.greeted and identity is not self.session.identity:
+            self.session.become(identity, self._pump.now())
+            if self._pump.engine.due:
+                self._pump.wake()
 
     def dismiss(self, goodbye: Goodbye) -> None:
         """End the connection from outside: its own task says goodbye, since only that may read the answer."""
@@ -130,6 +208,8 @@ class Connection:
             message = await ws.receive()
             if intake is not None:
                 intake.open = False  # what comes while this is looked at waits its turn
+            if self.session.must_wait:
+                await self._wait()
             if self._left is not None:
                 await self._take_left(self._left)  # it came before this
             self.heard = True
@@ -201,13 +281,22 @@ class Connection:
     async def _close(self, goodbye: Goodbye) -> None:
         """Say why and close; a peer that does not answer the close in time is cut off."""
         self.closing = True
-        self.ws.on_too_big = None
+        self.ws.on_broken = None
         self._say(goodbye)
         self.session.leave()  # nothing may follow a close
         code = CODES[goodbye.code].closes or WSCloseCode.PROTOCOL_ERROR
         with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
             # Not drained: that would wait without end for a peer that does not read.
             await self.ws.close(code=code, message=goodbye.code.encode(), drain=False)
+
+    def begun(self, now: float) -> int | None:
+        """Bytes that are here of a message that has not come whole; None where there is none."""
+        reads = None if self._intake is None else self._intake.reads
+        if reads is None or not reads.unfinished:
+            self.begun_at = 0.0
+            return None
+        self.begun_at = self.begun_at or now
+        return reads.held
 
     def beat(self, frame: bytes) -> None:
         """Send a sign of life. A peer that is behind gets nothing but its turn; that it takes bytes is its own sign."""
@@ -218,6 +307,7 @@ class Connection:
         """Read on, if what was waited for has come."""
         if self._resumed is None or self._resumed.done():
             return
+        self.session.go_on(self._pump.now())
         clogged = self.session.clogged
         if self.transport.is_closing() or not (self.session.must_wait or clogged):
             self._resumed.set_result(None)
@@ -243,15 +333,16 @@ class Connection:
             self._pump.flush()
         self.peer.close_socket()
 
-    async def _too_big(self) -> None:
-        """Say so, and let the client finish its frame: to close on bytes that nobody read resets the connection."""
+    async def _broken(self, broken: Broken) -> None:
+        """Say so, and let the client finish what it is at: to close on bytes that nobody read resets the connection."""
         self._take_before_the_end()
         self.closing = True
-        self._say(Goodbye("frame_too_large", f"a frame exceeds the limit of {self._frame_bytes} bytes, inflated"))
+        code = "frame_too_large" if broken.closes == TOO_BIG else "bad_websocket"
+        self._say(Goodbye(code, broken.text))
         self.session.leave()  # nothing may follow a close
         if self.transport.is_closing():
             return
-        self.transport.write(close_frame(WSCloseCode.MESSAGE_TOO_BIG, b"frame_too_large"))
+        self.transport.write(close_frame(broken.closes, code.encode()))
         deadline = self._pump.now() + CLOSE_TIMEOUT
         while not self.transport.is_closing() and self._pump.now() < deadline:  # noqa: ASYNC110 - nobody announces it
             await asyncio.sleep(0.02)
@@ -261,6 +352,9 @@ class Connection:
         self._pump.flush()
         say = log.debug if goodbye.code == "going_away" else log.info  # one line for a stop, not one a connection
         say("goodbye", peer=self.peer.id, address=self.address, code=goodbye.code, text=goodbye.text)
+        if goodbye.code not in _NO_REFUSALS:
+            facts = {"peer": self.peer.id, "address": self.address, "subject": self.session.identity.subject}
+            self._audit.record("refused", what="connection", **facts, code=goodbye.code, text=goodbye.text)
         if not self.transport.is_closing():
             bye = Bye(goodbye.code, goodbye.text, goodbye.retry_after_ms)
             write_frames(self.peer, websocket_frame(encode(bye)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from tickwire.core.errors import Goodbye
 from tickwire.fanout.frame import PING, websocket_frame
@@ -15,6 +15,7 @@ from .connection import Connection
 from .pump import Pump
 from .settings import Settings
 
+_GRACE = 5.0  # seconds in which a message may come as slowly as it likes
 _TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds; less than the first only where a deadline is short
 
 
@@ -24,8 +25,11 @@ class Heartbeat:
     A beat goes out whether or not other things did: to note each write to each peer would cost more than 20 beats.
     """
 
-    def __init__(self, pump: Pump, settings: Settings, connections: Iterable[Connection]) -> None:
-        self._pump, self._settings, self._connections = pump, settings, connections
+    def __init__(
+        self, pump: Pump, settings: Settings, connections: Iterable[Connection], also: Callable[[], None]
+    ) -> None:
+        """`also` is called once a tick."""
+        self._pump, self._settings, self._connections, self._also = pump, settings, connections, also
         deadlines = (settings.hello_timeout, settings.beat_every, settings.reply_timeout)
         self._every = min(_TICK, max(_SHORTEST_TICK, min(deadlines) / 4))
         self._timer = asyncio.get_running_loop().call_later(self._every, self._tick)
@@ -40,8 +44,9 @@ class Heartbeat:
         self._pump.look_after()  # consumers' timeouts and delays come due though nobody publishes
         if self._pump.engine.due:
             self._pump.wake()
+        self._also()
         beat = self._beat()
-        for connection in self._connections:
+        for connection in list(self._connections):
             goodbye = self._given_up(connection, now)
             if goodbye is not None:
                 connection.dismiss(goodbye)
@@ -62,6 +67,12 @@ class Heartbeat:
             return Goodbye("hello_timeout", f"no HELLO came within {settings.hello_timeout:g} s")
         if now - connection.heard_at > settings.give_up_after:
             return Goodbye("heartbeat_timeout", f"nothing was heard for {settings.give_up_after:g} s")
+        if (held := connection.begun(now)) is not None:
+            seconds = now - connection.begun_at
+            if seconds > _GRACE and held < settings.slowest_bytes * seconds:
+                rate = settings.slowest_bytes
+                text = f"a message is not whole after {seconds:.0f} s, and came at less than {rate} bytes a second"
+                return Goodbye("too_slow", text)
         if connection.clogged_at is not None and now - connection.clogged_at > settings.reply_timeout:
             limit, seconds = settings.reply_bytes, settings.reply_timeout
             return Goodbye("too_slow", f"more than {limit} bytes of replies waited for {seconds:g} s to be read")

@@ -1,35 +1,64 @@
-"""An aiohttp server of our own: it listens, and cuts off who does not finish the handshake in time."""
+"""An aiohttp server of our own: it listens, and looks at who comes before HTTP does.
+
+An address that has too many connections, or makes them too fast, costs nothing more than the answer that says so. Who
+does not finish the handshake in time is cut off; aiohttp itself waits 75 s for the rest of a header. Where a proxy says
+with the PROXY protocol who the client is, that comes first.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
+from .door.addresses import Address, Entry, parse_address
+from .door.door import Door
+from .door.proxies import BadProxyHeader, read_proxy_header
+from .door.refusals import UpgradeRefused
 from .settings import Settings
+from .tls import Tls
 
 _KEEP_ALIVE = 10.0  # seconds between two plain HTTP requests, such as Prometheus's
 _TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds
+_LINGER = 1.0  # seconds that one who was turned away has to read why
+
+Refused = Callable[[str, UpgradeRefused], None]
 
 
 class Listener:
-    """Serves an application on one address. Raises OSError where that cannot be had."""
+    """Serves an application on one address. Raises OSError where that cannot be had.
 
-    def __init__(self, app: web.Application, settings: Settings) -> None:
-        self._settings = settings
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=1.0)
+    `refused` is called with the address of whoever is turned away, and why.
+    """
+
+    def __init__(
+        self, app: web.Application, settings: Settings, door: Door, refused: Refused, tls: Tls | None = None
+    ) -> None:
+        self._settings, self._door, self._refused, self._tls = settings, door, refused, tls
+        self._runner = web.AppRunner(
+            app, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=1.0, logger=_http_logger()
+        )
         app.on_response_prepare.append(self._answered)
-        # In the order in which they were accepted; aiohttp itself waits 75 s for the rest of a header.
-        self._handshakes: dict[web.RequestHandler, float] = {}
+        self._handshakes: dict[asyncio.Protocol, float] = {}  # in the order in which they were accepted
+        self._entries: dict[web.RequestHandler, Entry] = {}  # of those whose address is known
+        self._proxied: dict[web.RequestHandler, str] = {}  # what the PROXY protocol said
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.authority = ""
 
     async def start(self, host: str, port: int) -> None:
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
+        self._hear_of_ends()
+        loop, timeout = asyncio.get_running_loop(), self._settings.handshake_timeout
         try:
-            self._server = await loop.create_server(self._accept, host, port, backlog=self._settings.backlog)
+            tls: dict[str, Any] = (
+                {} if self._tls is None else {"ssl": self._tls.context, "ssl_handshake_timeout": timeout}
+            )
+            self._server = await loop.create_server(self._accept, host, port, backlog=self._settings.backlog, **tls)
         except BaseException:
             await self._runner.cleanup()
             raise
@@ -46,12 +75,99 @@ class Listener:
             self._server.close()
         await self._runner.cleanup()
 
+    def proxied(self, request: web.Request) -> str | None:
+        """The client's address, as the PROXY protocol says it."""
+        return self._proxied.get(request.protocol)
+
+    def entry(self, request: web.Request) -> Entry | None:
+        """The place that its connection has, where that was known before it said anything."""
+        return self._entries.get(request.protocol)
+
+    # Who comes.
+
     def _accept(self) -> asyncio.Protocol:
+        comer = Comer(self)
+        self._handshakes[comer] = asyncio.get_running_loop().time() + self._settings.handshake_timeout
+        return comer
+
+    def came(self, comer: Comer, transport: asyncio.Transport) -> None:
+        """A connection is there, and nothing has been said on it."""
+        name = transport.get_extra_info("peername")
+        peer = name[0] if isinstance(name, tuple) else None
+        address = parse_address(peer)
+        if not self._door.trusts(address):
+            if self._settings.proxy_protocol:
+                self._handshakes.pop(comer, None)
+                transport.abort()
+            else:
+                self._let_in(comer, transport, address, peer)
+        elif self._settings.proxy_protocol:
+            comer.header = b""
+        else:
+            self._pass_on(comer, transport, None)  # its header says who it is
+
+    def header_came(self, comer: Comer, transport: asyncio.Transport, client: Address | None, rest: bytes) -> None:
+        if client is None:
+            self._pass_on(comer, transport, None, rest)  # the proxy speaks for itself
+        else:
+            self._let_in(comer, transport, client, str(client), rest)
+
+    def _let_in(
+        self, comer: Comer, transport: asyncio.Transport, address: Address | None, shown: str | None, rest: bytes = b""
+    ) -> None:
+        try:
+            entry = self._door.count(address, shown, asyncio.get_running_loop().time())
+        except UpgradeRefused as refused:
+            self._handshakes.pop(comer, None)
+            self._refused(shown or "unknown", refused)
+            comer.turn_away(as_bytes(refused))
+            if rest:
+                comer.data_received(rest)
+        else:
+            self._pass_on(comer, transport, entry, rest, shown if comer.header is not None else None)
+
+    def _pass_on(
+        self,
+        comer: Comer,
+        transport: asyncio.Transport,
+        entry: Entry | None,
+        rest: bytes = b"",
+        proxied: str | None = None,
+    ) -> None:
+        """What follows is HTTP, within the time that is left."""
         server = self._runner.server
         assert server is not None
         handler = server()
-        self._handshakes[handler] = asyncio.get_running_loop().time() + self._settings.handshake_timeout
-        return handler
+        self._handshakes[handler] = self._handshakes.pop(comer, 0.0)
+        if entry is not None:
+            self._entries[handler] = entry
+        if proxied is not None:
+            self._proxied[handler] = proxied
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+        if rest:
+            handler.data_received(rest)
+
+    # Who goes.
+
+    def _hear_of_ends(self) -> None:
+        """aiohttp tells its server of each connection that ends; who was in leaves then, however that came about."""
+        server = self._runner.server
+        assert server is not None
+        lost = server.connection_lost
+
+        def connection_lost(handler: web.RequestHandler, error: BaseException | None = None) -> None:
+            lost(handler, error)
+            self.left(handler)
+            if (entry := self._entries.pop(handler, None)) is not None:
+                entry.leave()
+            self._proxied.pop(handler, None)
+
+        server.connection_lost = connection_lost  # type: ignore[method-assign,assignment]
+
+    def left(self, protocol: asyncio.Protocol) -> None:
+        """It is not waited for any more."""
+        self._handshakes.pop(protocol, None)
 
     async def _answered(self, request: web.Request, response: web.StreamResponse) -> None:
         self._handshakes.pop(request.protocol, None)
@@ -61,11 +177,86 @@ class Listener:
         self._timer = loop.call_later(min(_TICK, max(_SHORTEST_TICK, self._settings.handshake_timeout / 4)), self._tick)
         now = loop.time()
         late = []
-        for handler, deadline in self._handshakes.items():
+        for protocol, deadline in self._handshakes.items():
             if deadline > now:
                 break
-            late.append(handler)
-        for handler in late:
-            del self._handshakes[handler]
-            if handler.transport is not None:
-                handler.transport.abort()
+            late.append(protocol)
+        for protocol in late:
+            del self._handshakes[protocol]
+            transport = getattr(protocol, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+
+def _http_logger() -> logging.Logger:
+    """aiohttp's, without a traceback for each request that is none: whoever sends such would fill the disk."""
+    logger = logging.getLogger("tickwire.http")
+    logger.addFilter(_is_ours)
+    return logger
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whether it tells of a fault of the broker's, and not of the other side's."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+class Comer(asyncio.Protocol):
+    """Somebody of whom nothing is known but the address; before HTTP a header of the PROXY protocol may come."""
+
+    __slots__ = ("_answer", "_listener", "header", "transport", "turned_away")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._answer = b""
+        self.transport: asyncio.Transport | None = None
+        self.header: bytes | None = None  # what has come of it, where there must be one
+        self.turned_away = False
+
+    def turn_away(self, answer: bytes) -> None:
+        """Say why as soon as something is asked, whatever it is; a moment later the connection is gone."""
+        self.turned_away, self._answer = True, answer
+        assert self.transport is not None
+        asyncio.get_running_loop().call_later(_LINGER, self.transport.abort)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._listener.came(self, self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self.turned_away:
+            self._say_why(self.transport)
+            return
+        if self.header is None:
+            return
+        self.header += data
+        try:
+            found = read_proxy_header(self.header)
+        except BadProxyHeader:
+            self.transport.abort()
+            return
+        if found is not None:
+            size, client = found
+            self._listener.header_came(self, self.transport, client, self.header[size:])
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._listener.left(self)
+
+    def _say_why(self, transport: asyncio.Transport) -> None:
+        answer, self._answer = self._answer, b""
+        if answer:
+            transport.write(answer)
+            if transport.can_write_eof():
+                transport.write_eof()
+
+
+def as_bytes(refused: UpgradeRefused) -> bytes:
+    """The refusal as an answer of HTTP/1.1."""
+    body = f"{refused.text} [{refused.code}]\n".encode()
+    headers = {**refused.headers, "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {refused.status} {_REASONS[refused.status]}\r\n{head}\r\n".encode() + body
+
+
+_REASONS = {403: "Forbidden", 429: "Too Many Requests", 503: "Service Unavailable"}

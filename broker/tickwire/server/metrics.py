@@ -41,6 +41,7 @@ class BrokerCollector(Collector):
     data: str
     connections: int
     refused: int
+    certificate_days: float | None = None
 
     def collect(self) -> Iterable[Metric]:
         engine = self.pump.engine
@@ -49,7 +50,11 @@ class BrokerCollector(Collector):
         yield CounterMetricFamily(
             "tickwire_offsets_lost", "Offsets that readers were told they will not get.", engine.catch_up.offsets_lost
         )
-        yield CounterMetricFamily("tickwire_connections_refused", "Upgrades over the cap.", value=self.refused)
+        yield CounterMetricFamily("tickwire_connections_refused", "Upgrades refused.", value=self.refused)
+        if self.certificate_days is not None:
+            yield GaugeMetricFamily(
+                "tickwire_certificate_days_left", "Days until the certificate expires.", value=self.certificate_days
+            )
         yield GaugeMetricFamily("tickwire_connections", "Connections open now.", value=self.connections)
         yield GaugeMetricFamily("tickwire_peers_behind", "Peers behind now.", value=len(engine.catch_up.behind))
         yield GaugeMetricFamily("tickwire_topics", "Topics held.", value=len(engine.topics))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_RESERVE = 64  # for files, the listening socket, and those who are turned away
+
 
 def raise_open_files() -> int:
     """Raise the soft limit of this process, and of those it starts, to the hard one; what it is then."""
@@ -18,3 +20,13 @@ def raise_open_files() -> int:
         except (ValueError, OSError):  # some systems have a lower limit of their own
             return soft
     return wanted
+
+
+def most_connections() -> int:
+    """How many connections there can be, so that there are descriptors left for all else; 0 where that is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return 0
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, limit - max(_RESERVE, limit // 16)) if 0 < limit < resource.RLIM_INFINITY else 0

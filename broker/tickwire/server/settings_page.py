@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .setting import BYTES, DIRECTORY, SECONDS, Setting
+from .setting import BYTES, Setting
 from .settings import SETTINGS
 
 
@@ -18,7 +18,7 @@ def as_markdown() -> str:
 
 def _row(it: Setting) -> str:
     flag = f"{it.flag}, --no-{it.flag[2:]}" if isinstance(it.default, bool) else it.flag
-    unit = f" {it.unit}" if it.unit not in ("", BYTES, SECONDS, DIRECTORY) else ""
+    unit = f" {it.unit}" if isinstance(it.default, int) and it.unit not in ("", BYTES) else ""
     default = it.show(it.default) + unit or "none"
     return f"| `{it.name}` | `{flag}` | {default} | {it.allowed()} | {it.help} |"
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from aiohttp import WSCloseCode, web
 from aiohttp.http import HttpRequestParser
 
-from tickwire.intake import Intake, intake_for
+from tickwire.intake import Inflation, Intake, intake_for
 from tickwire.wire.limits import HELLO_BYTES, SUBPROTOCOL
+from tickwire.wire.websocket import TOO_BIG, Broken
 
 from .settings import Settings
 
@@ -18,28 +19,39 @@ CLOSE_TIMEOUT = 3.0  # seconds that a peer has to answer a close
 
 
 class Socket(web.WebSocketResponse[Literal[False]]):
-    """It has an intake where that can be had. We may speak before it closes on what is too big."""
+    """It has an intake where that can be had. We may speak before it closes on what breaks the rules."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, inflation: Inflation) -> None:
+        self._limit, self._ratio, self._inflation = (
+            max(settings.frame_bytes, HELLO_BYTES),
+            settings.inflate_ratio,
+            inflation,
+        )
         super().__init__(
             protocols=(SUBPROTOCOL,),
             compress=settings.compression,
-            max_msg_size=max(settings.frame_bytes, HELLO_BYTES) + 1,  # aiohttp refuses what is as long as its limit
+            max_msg_size=self._limit + 1,  # aiohttp refuses what is as long as its limit
             autoping=False,
             timeout=CLOSE_TIMEOUT,
             decode_text=False,
         )
         self.intake: Intake | None = None
-        self.on_too_big: Callable[[], Awaitable[None]] | None = None
+        self.on_broken: Callable[[Broken], Awaitable[None]] | None = None
         self.before_close: Callable[[], None] | None = None  # called before a close frame is written
 
     async def close(self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True) -> bool:
-        on_too_big, self.on_too_big = self.on_too_big, None
-        if code == WSCloseCode.MESSAGE_TOO_BIG and on_too_big and not self.closed:
-            await on_too_big()
+        on_broken, self.on_broken = self.on_broken, None
+        if on_broken and not self.closed and (broken := self._broken(code)):
+            await on_broken(broken)
         if self.before_close is not None:
             self.before_close()
         return await super().close(code=code, message=message, drain=drain)
+
+    def _broken(self, code: int) -> Broken | None:
+        """What the peer did wrong, where that is why we close."""
+        if self.intake is not None:
+            return self.intake.broken
+        return Broken(TOO_BIG, f"a message exceeds the limit of {self._limit} bytes") if code == TOO_BIG else None
 
     def _post_start(self, request: web.BaseRequest, protocol: str | None, writer: Any) -> None:
         # What came right behind the upgrade goes into the parser that aiohttp makes here, perhaps half a frame.
@@ -55,10 +67,11 @@ class Socket(web.WebSocketResponse[Literal[False]]):
         made = intake_for(
             self._reader,
             protocol,
-            self._max_msg_size,
+            self._limit,
+            self._inflation,
             compress=bool(self._compress),
-            decode_text=False,
             masked=True,
+            ratio=self._ratio,
         )
         if made is not None:
             self.intake, parser = made

@@ -22,6 +22,8 @@ from .messages import (
     List,
     Message,
     Publish,
+    Refresh,
+    Refreshed,
     Returned,
     Subscribe,
     Subscribed,
@@ -38,8 +40,8 @@ _FROM_EITHER: _Builders = from_client.BUILDERS | from_broker.BUILDERS
 # The kinds that have an id as their first element.
 _WITH_ID = {
     *(Subscribe.kind, Unsubscribe.kind, Publish.kind, Consume.kind, Consumed.kind, Returned.kind, List.kind),
-    *(Window.kind, Extended.kind),
-    *(Subscribed.kind, Unsubscribed.kind, Join.kind, End.kind, Groups.kind),
+    *(Window.kind, Extended.kind, Refresh.kind),
+    *(Subscribed.kind, Unsubscribed.kind, Join.kind, End.kind, Groups.kind, Refreshed.kind),
 }
 
 

@@ -25,6 +25,8 @@ from .messages import (
     Mark,
     Message,
     Publish,
+    Refresh,
+    Refreshed,
     Refusal,
     Returned,
     Run,
@@ -237,6 +239,14 @@ def _extended(extended: Extended) -> list[Any]:
     return [*elements, {"waiting": True}] if extended.waiting else elements
 
 
+def _refresh(refresh: Refresh) -> list[Any]:
+    return [refresh.id, refresh.token]
+
+
+def _refreshed(reply: Refreshed) -> list[Any]:
+    return _trimmed([reply.id, reply.expires_us], 1)
+
+
 def _trimmed(elements: list[Any], least: int) -> list[Any]:
     """The elements without the optional ones at the end that are None."""
     while len(elements) > least and elements[-1] is None:
@@ -268,4 +278,6 @@ _ELEMENTS: dict[type[Any], Callable[[Any], list[Any]]] = {
     Window: _window,
     Extended: _extended,
     List: _only_id,
+    Refresh: _refresh,
+    Refreshed: _refreshed,
 }

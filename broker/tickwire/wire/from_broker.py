@@ -29,6 +29,7 @@ from .messages import (
     Groups,
     Join,
     Mark,
+    Refreshed,
     Refusal,
     Section,
     Subscribed,
@@ -137,6 +138,10 @@ def _group(group: Any) -> Group:
     return Group(text(group, 0, "group"), text(group, 1, "pattern"), *counts)
 
 
+def _refreshed(elements: list[Any]) -> Refreshed:
+    return Refreshed(integer(elements, 1, "id"), optional_integer(elements, 2, "expires_us"))
+
+
 BUILDERS: dict[int, Callable[[list[Any]], Any]] = {
     Beat.kind: beat,
     Bye.kind: bye,
@@ -151,4 +156,5 @@ BUILDERS: dict[int, Callable[[list[Any]], Any]] = {
     Join.kind: _join,
     End.kind: _end,
     Groups.kind: _groups,
+    Refreshed.kind: _refreshed,
 }

@@ -33,6 +33,7 @@ from .messages import (
     Hello,
     List,
     Publish,
+    Refresh,
     Returned,
     Run,
     Subscribe,
@@ -212,6 +213,10 @@ def _list(elements: list[Any]) -> List:
     return List(integer(elements, 1, "id"))
 
 
+def _refresh(elements: list[Any]) -> Refresh:
+    return Refresh(integer(elements, 1, "id"), text(elements, 2, "token"))
+
+
 BUILDERS: dict[int, Callable[[list[Any]], Any]] = {
     Hello.kind: _hello,
     Subscribe.kind: _subscribe,
@@ -225,4 +230,5 @@ BUILDERS: dict[int, Callable[[list[Any]], Any]] = {
     Window.kind: _window,
     Extended.kind: _extended,
     List.kind: _list,
+    Refresh.kind: _refresh,
 }

@@ -118,6 +118,15 @@ class Extended:
 
 
 @dataclass(slots=True)
+class Refresh:
+    """Show a newer token, before the one of the Hello expires, or for what it allows."""
+
+    kind: ClassVar[int] = 13
+    id: int
+    token: str
+
+
+@dataclass(slots=True)
 class List:
     """Ask what consumer groups there are."""
 
@@ -274,12 +283,23 @@ class Groups:
     groups: list[Group]
 
 
+@dataclass(slots=True)
+class Refreshed:
+    """The answer to Refresh: the token is good, and when it expires, where it does."""
+
+    kind: ClassVar[int] = 27
+    id: int
+    expires_us: int | None = None  # Unix time
+
+
 FromClient = (
     Hello | Subscribe | Unsubscribe | Publish | Beat | Bye | Consume | Consumed | Returned | Window | Extended | List
-)
+    | Refresh
+)  # fmt: skip
 FromBroker = (
     Beat | Bye | Welcome | Subscribed | Unsubscribed | Ack | Refusal | Delivery | Gap | Mark | Join | End | Groups
-)
+    | Refreshed
+)  # fmt: skip
 Message = FromClient | FromBroker
 
 KIND_NAMES: dict[int, str] = {
@@ -295,6 +315,7 @@ KIND_NAMES: dict[int, str] = {
     List.kind: "LIST",
     Window.kind: "WINDOW",
     Extended.kind: "EXTENDED",
+    Refresh.kind: "REFRESH",
     Welcome.kind: "WELCOME",
     Subscribed.kind: "SUBSCRIBED",
     Unsubscribed.kind: "UNSUBSCRIBED",
@@ -306,4 +327,5 @@ KIND_NAMES: dict[int, str] = {
     Join.kind: "JOIN",
     End.kind: "END",
     Groups.kind: "GROUPS",
+    Refreshed.kind: "REFRESHED",
 }

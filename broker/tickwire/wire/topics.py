@@ -53,6 +53,28 @@ def matches(pattern: str, topic: str) -> bool:
     return matcher(pattern).fullmatch(topic) is not None
 
 
+def intersection(one: str, other: str) -> str | None:
+    """The pattern of the topics that match both of two patterns; None where there are none."""
+    mine, theirs = one.split("."), other.split(".")
+    common: list[str] = []
+    for at in range(max(len(mine), len(theirs))):
+        if at == len(mine) or at == len(theirs):
+            return None
+        if mine[at] == REST or theirs[at] == REST:
+            common += theirs[at:] if mine[at] == REST else mine[at:]
+            break
+        if mine[at] != theirs[at] and ONE not in (mine[at], theirs[at]):
+            return None
+        common.append(theirs[at] if mine[at] == ONE else mine[at])
+    wild = mine[0] in (ONE, REST) or theirs[0] in (ONE, REST)
+    return None if wild and is_reserved(common[0]) else ".".join(common)
+
+
+def covers(wide: str, narrow: str) -> bool:
+    """Whether one pattern matches every topic that another does."""
+    return wide == narrow or intersection(wide, narrow) == narrow
+
+
 def _expression(segment: str) -> str:
     if segment == ONE:
         return r"[^.]+"

@@ -28,6 +28,7 @@ from .publishes import Entry, Whole
 from .reading import Reading, settle
 from .runs import MESSAGE_BYTES, Runs
 from .session import Session
+from .tokens import Token, check_token
 
 log = logging.getLogger("tickwire_client")
 
@@ -38,7 +39,7 @@ T = TypeVar("T")
 def connect(
     url: str | Iterable[str] = "ws://127.0.0.1:8765",
     *,
-    token: str | None = None,
+    token: Token = None,
     name: str | None = None,
     publisher: str | None = None,
     compress: bool = True,
@@ -52,6 +53,8 @@ def connect(
     Of several addresses the first that answers is used; where it goes, the next. `name` tells the broker what
     this client is. `timeout` seconds is how long publishing and subscribing wait for a connection and for the answer,
     and connecting for a broker that says nothing, but that at most 10.
+    `token` is what the broker wants to see of you, or a function that gives it, which may be a coroutine function: it
+    is asked at each connection, and for a newer one before the last expires.
     `on_state(state, detail)` is called with "connecting", "connected", "reconnecting" and "closed"; `on_refused(error)`
     when a `publish_nowait` or an acknowledgment of a consumer was refused.
 
@@ -69,12 +72,19 @@ def connect(
     check_seconds(timeout, "timeout")
     check_callback(on_state, "on_state")
     check_callback(on_refused, "on_refused")
+    check_token(token)
 
     async def open() -> Client:
         identity = publisher or secrets.token_hex(8), time.time_ns() // 1000
-        session = Session(token=token, software=software, max_bytes=BUFFERED_BYTES, identity=identity)
+        session = Session(software=software, max_bytes=BUFFERED_BYTES, identity=identity)
         connection = Connection(
-            session, Addresses(url), compress=compress, timeout=timeout, reconnect=reconnect, on_state=on_state
+            session,
+            Addresses(url),
+            token=token,
+            compress=compress,
+            timeout=timeout,
+            reconnect=reconnect,
+            on_state=on_state,
         )
         client = Client(session, connection, timeout, on_refused)
         await connection.start()

@@ -16,14 +16,19 @@ from .brake import Brake
 from .errors import ConnectionLost, Refused, TickwireError, WireError
 from .link import STIRRED, HttpRefused, Link, NoAnswer, open_link
 from .session import Session
+from .tokens import Token, current, renew_in
 
 log = logging.getLogger("tickwire_client")
 
 HANDSHAKE_TIMEOUT = 10.0  # seconds for the WebSocket and the welcome
 _LEAVING_TIMEOUT = 2.0
+_DAY_S = 86_400.0
 _TURN_BYTES = 256 << 10  # sent before others get their turn of the loop
 # What a broker says before the welcome and will say again: coming back would not help.
-_FINAL_CODES = {"version_unsupported", "subprotocol_required", "unauthorized", "forbidden"}
+_FINAL_CODES = {
+    "version_unsupported", "subprotocol_required", "bad_upgrade", "token_in_url", "unauthorized", "token_expired",
+    "token_revoked", "forbidden", "address_forbidden", "origin_forbidden"
+}  # fmt: skip
 
 OnState = Callable[[str, str], None]
 
@@ -36,6 +41,7 @@ class Connection:
         session: Session,
         addresses: Addresses,
         *,
+        token: Token = None,
         compress: bool,
         timeout: float,
         reconnect: bool,
@@ -43,7 +49,7 @@ class Connection:
     ) -> None:
         self.state = "connecting"
         self._session, self._addresses = session, addresses
-        self._compress, self._reconnect, self._on_state = compress, reconnect, on_state
+        self._token, self._compress, self._reconnect, self._on_state = token, compress, reconnect, on_state
         self._handshake_s = min(HANDSHAKE_TIMEOUT, timeout)
         session.send_soon = self.send_soon
         self._backoff = Backoff()
@@ -165,7 +171,7 @@ class Connection:
             try:
                 return await self._open()
             except Refused as error:
-                if error.code in _FINAL_CODES:
+                if self._is_final(error):
                     raise
                 why, at_least = str(error), _retry_after(error)
             except NoAnswer as error:
@@ -173,6 +179,10 @@ class Connection:
             except TickwireError as error:
                 why, at_least = str(error), 0.0
             self._addresses.rotate()
+
+    def _is_final(self, error: Refused) -> bool:
+        """Whether the broker would say the same again; but where another token can be had, one that expired is none."""
+        return error.code in _FINAL_CODES and not (error.code == "token_expired" and callable(self._token))
 
     async def _open(self) -> Link:
         """A link on which the broker has said welcome."""
@@ -195,6 +205,7 @@ class Connection:
 
     async def _greet(self, link: Link) -> None:
         session = self._session
+        session.token = await current(self._token)
         await link.send(session.opened())
         for frame in session.frames():
             await link.send(frame)
@@ -223,6 +234,8 @@ class Connection:
         self._heard, self._fault = self._loop.time(), None
         self._wanted.set()
         tasks = [asyncio.create_task(step(link)) for step in (self._receive, self._send, self._keep)]
+        if callable(self._token):
+            tasks.append(asyncio.create_task(self._renew()))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
@@ -338,6 +351,20 @@ class Connection:
                 self._heard = max(self._heard, now - deadline / 2)
             elif not self.brake.on and now - self._heard >= deadline:
                 return f"nothing was heard for {deadline:g} s"
+
+    async def _renew(self) -> str:
+        """Show a newer token, each time before the last expires. Where none is had, the next connection asks again."""
+        while True:
+            await asyncio.sleep(min(renew_in(self._token, self._session.expires_at, time.time()), _DAY_S))
+            if math.isinf(renew_in(self._token, self._session.expires_at, time.time())):
+                continue
+            try:
+                token = await current(self._token)
+            except Exception:
+                log.exception("no newer token could be had")
+                continue
+            self._session.refresh(token or "")
+            self._wanted.set()
 
 
 def _retry_after(error: Refused) -> float:

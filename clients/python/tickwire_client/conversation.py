@@ -29,6 +29,8 @@ from tickwire.wire.messages import (
     List,
     Mark,
     Publish,
+    Refresh,
+    Refreshed,
     Refusal,
     Returned,
     Subscribe,
@@ -68,9 +70,11 @@ class Conversation:
         self.limits = Limits()
         self.feeds = Feeds()
         self.outbox = Outbox(max_bytes, identified=identity is not None)
+        self.token: str | None = token  # for the next HELLO
+        self.expires_at: float | None = None  # when the one that was shown last does, in Unix seconds
         self.on_refused: Callable[[str, Refused], None] | None = None  # of what nobody waits for, and what it was
         self.send_soon: Callable[[], None] = _nothing  # called where there is something to send that nobody waits for
-        self._token, self._software, self._identity = token, software, identity
+        self._software, self._identity = software, identity
         self._connected = False
         self._control: deque[bytes] = deque()
         self._answering: dict[int, Work] = {}  # those with acknowledgments to send
@@ -83,7 +87,7 @@ class Conversation:
         """The HELLO of a new connection, with as many of the subscriptions as it may hold; the others follow."""
         self._connected, self.welcome, self.goodbye = True, None, None
         publisher, incarnation = self._identity or (None, None)
-        hello = Hello(client=self._software, token=self._token, publisher=publisher, incarnation=incarnation)
+        hello = Hello(client=self._software, token=self.token, publisher=publisher, incarnation=incarnation)
         self._control += self.feeds.ask(hello, self.limits.frame_bytes)
         self._control += [encode(List(id)) for id in self._lists]
         return encode(hello)
@@ -153,8 +157,21 @@ class Conversation:
         same_epoch = self.epoch == welcome.epoch
         self.welcome, self.epoch = welcome, welcome.epoch
         self.limits = Limits(welcome.limits)
+        self._expires(welcome.limits.get("token_expires_us"))
         self.outbox.welcomed(self.limits, same_epoch)
         self.feeds.new_epoch(welcome.epoch)
+
+    def refresh(self, token: str) -> None:
+        """Show the broker a newer token."""
+        self.token = token
+        self._last_id += 1
+        self._control.append(encode(Refresh(self._last_id, token)))
+
+    def _refreshed(self, reply: Refreshed) -> None:
+        self._expires(reply.expires_us)
+
+    def _expires(self, expires_us: int | None) -> None:
+        self.expires_at = None if expires_us is None else expires_us / 1e6
 
     def _subscribed(self, reply: Subscribed) -> None:
         self.feeds.subscribed(reply, self.epoch or 0)
@@ -214,6 +231,7 @@ _TAKES: dict[type[Any], Callable[[Conversation, Any], None]] = {
     Join: Conversation._joined,
     End: Conversation._ended,
     Groups: Conversation._listed,
+    Refreshed: Conversation._refreshed,
 }
 # What may be refused though nobody waits for the answer.
 _UNAWAITED = {
@@ -221,4 +239,5 @@ _UNAWAITED = {
     Consumed.kind: "an acknowledgment",
     Returned.kind: "what a consumer gave back",
     Extended.kind: "more time for a message",
+    Refresh.kind: "a newer token",
 }

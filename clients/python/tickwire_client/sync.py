@@ -33,6 +33,7 @@ from .runs import MESSAGE_BYTES, Runs
 from .sync_consumer import Consumer, Delivered
 from .sync_reading import Reading
 from .sync_subscription import History, Subscription
+from .tokens import Token
 
 __all__ = ["Batch", "Client", "Consumer", "Delivered", "History", "Subscription", "connect"]
 
@@ -40,7 +41,7 @@ __all__ = ["Batch", "Client", "Consumer", "Delivered", "History", "Subscription"
 def connect(
     url: str | Iterable[str] = "ws://127.0.0.1:8765",
     *,
-    token: str | None = None,
+    token: Token = None,
     name: str | None = None,
     publisher: str | None = None,
     compress: bool = True,

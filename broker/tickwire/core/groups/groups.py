@@ -16,7 +16,7 @@ from tickwire.fanout.section import Cutter
 from tickwire.fanout.shelves import Shelves
 from tickwire.wire import messages
 from tickwire.wire.errors import BadTopic
-from tickwire.wire.messages import Consume, Consumed, Extended, Returned, Window
+from tickwire.wire.messages import Consume, Consumed, Extended, Returned, Subscribe, Window
 from tickwire.wire.topics import check_topic
 
 from .blocks import READY
@@ -108,6 +108,11 @@ class Groups:
         """The connection is gone. What its members have goes back, and it counts as an attempt."""
         for group, member in self._members.pop(peer, {}).values():
             self._leave(group, member, counted=True)
+
+    def membership(self, peer: Peer, id: int) -> tuple[int, str, bool]:
+        """The kind of frame that made a connection a member, the group's pattern, and whether it is a live one."""
+        group, _ = self._of(peer, id)
+        return Subscribe.kind if group.live else Consume.kind, group.pattern, group.live
 
     def has(self, peer: Peer, id: int) -> bool:
         return id in self._members.get(peer, ())

@@ -1,4 +1,4 @@
-"""The command line: `tickwire serve | pub | sub | consumers | check-data | wire | demo | bench`.
+"""The command line: `tickwire serve | pub | sub | consumers | token | check-config | check-data | wire | demo | bench`.
 
 A command imports what is heavy when it runs.
 """
@@ -13,6 +13,7 @@ import click
 from tickwire import __version__
 
 from .bench import bench
+from .check_config import check_config
 from .check_data import check_data
 from .consumers import consumers
 from .demo import demo
@@ -20,6 +21,7 @@ from .pub import pub
 from .serve import serve
 from .standard import DISK_FULL, discard_output, open_missing, tell_unwritable
 from .sub import sub
+from .token import token
 from .wire import wire
 
 __all__ = ["main"]
@@ -55,7 +57,7 @@ def tickwire() -> None:
     """
 
 
-for _command in (serve, pub, sub, consumers, check_data, wire, demo, bench):
+for _command in (serve, pub, sub, consumers, token, check_config, check_data, wire, demo, bench):
     tickwire.add_command(_command)
 
 

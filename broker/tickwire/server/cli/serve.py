@@ -65,10 +65,10 @@ def serve(config: str | None, **flags: Any) -> int:
         settings = Settings.load(config, flags=flags)
     except SettingsError as error:
         raise Mistake(str(error)) from None
-    return _run(settings)
+    return _run(settings, lambda: Settings.load(config, flags=flags))
 
 
-def _run(settings: Settings) -> int:
+def _run(settings: Settings, load: Callable[[], Settings]) -> int:
     from .. import logs
     from ..broker import Broker
     from ..open_files import raise_open_files
@@ -77,17 +77,20 @@ def _run(settings: Settings) -> int:
     if sys.stdout.isatty() and sys.stderr.isatty():
         logging.getLogger("tickwire.broker").addFilter(_is_news)
     raise_open_files()
-    broker = Broker(settings)
+    try:
+        broker = Broker(settings)
+    except SettingsError as error:
+        raise Mistake(str(error)) from None
     _spare_the_garbage_collector()
     try:
         with asyncio.Runner(loop_factory=_loop_factory(settings)) as runner:
-            runner.run(broker.run(_ready))
+            runner.run(broker.run(_ready, load))
     except TickwireError as error:
         raise Mistake(_cannot_open(error)) from None
     except _Unwritable as failed:
         return tell_unwritable(failed.error)
     except OSError as error:
-        note(_cannot_listen(settings, error))
+        note(cannot_listen(settings, error))
         return 1
     return 1 if broker.failed else 0
 
@@ -129,7 +132,8 @@ def _cannot_open(error: TickwireError) -> str:
     return f"{error}: --accept-loss" if accepts else str(error)
 
 
-def _cannot_listen(settings: Settings, error: OSError) -> str:
+def cannot_listen(settings: Settings, error: OSError) -> str:
+    """Why the address of the settings cannot be had, and what to do."""
     where = f"cannot listen on {settings.host}:{settings.port}"
     if error.errno == errno.EADDRINUSE:
         return f"{where}: the address is in use; stop what uses it, or choose another with --port (0 picks a free one)"

@@ -13,7 +13,8 @@ from .child import say, told
 
 async def main(port: int, readers: int) -> None:
     # All come from one address. Beside the readers there are the publisher and whoever looks in with `tickwire sub`.
-    broker = Broker(Settings(port=port, connections_per_ip=readers + 256))
+    crowd = readers + 256
+    broker = Broker(Settings(port=port, connections_per_ip=crowd, unauthenticated_per_ip=crowd))
     try:
         async with broker.serving() as url:
             say(url=url)

@@ -1,0 +1,161 @@
+"""TLS: a certificate that can be replaced while connections are open, and those of clients."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from house.certificates import Authority, Files
+from house.client import Client, connected
+from tickwire.server import Broker, Settings
+from tickwire.server.settings import SettingsError
+from tickwire.wire.messages import Ack, Delivery, Publish, Refusal, Run, Subscribe, Subscribed
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+def settings(files: Files, **more: Any) -> Settings:
+    return Settings(tls_certificate=files.certificate, tls_key=files.key, **more)
+
+
+def trusting(authority: Authority, own: Files | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=authority.file)
+    if own is not None:
+        context.load_cert_chain(own.certificate, own.key)
+    return context
+
+
+@contextlib.asynccontextmanager
+async def over_tls(url: str, context: ssl.SSLContext) -> AsyncIterator[Client]:
+    async with connected(url, ssl=context) as client:
+        yield client
+
+
+async def works(client: Client) -> None:
+    await client.send(Subscribe(1, "a"))
+    await client.expect(Subscribed)
+    await client.send(Publish(2, [Run("a", [b"x"])]))
+    assert isinstance(await client.expect(Ack), Ack)
+    assert (await client.expect(Delivery)).sections[0].payloads == [b"x"]
+
+
+def serial_of(client: Client) -> str:
+    transport = client.ws._response.connection.transport  # type: ignore[union-attr]
+    return str(transport.get_extra_info("peercert")["serialNumber"])
+
+
+async def test_a_certificate_is_replaced_and_nobody_who_is_connected_notices(authority: Authority) -> None:
+    files, context = authority.issue("broker"), trusting(authority)
+    broker = Broker(settings(files))
+    async with broker.serving(port=0) as url:
+        assert url.startswith("wss://")
+        async with over_tls(url, context) as stays:
+            await works(stays)
+            authority.issue("broker")
+
+            broker.reload(settings(files))
+
+            async with over_tls(url, context) as comes:
+                assert serial_of(comes) != serial_of(stays)
+            await stays.send(Publish(3, [Run("b", [b"y"])]))
+            assert await stays.expect(Ack)
+
+
+async def test_a_certificate_that_cannot_be_used_leaves_the_one_of_before(authority: Authority) -> None:
+    files, context = authority.issue("broker"), trusting(authority)
+    other = authority.issue("other")
+    broker = Broker(settings(files))
+    async with broker.serving(port=0) as url:
+        for wrong in (
+            replace(files, key=other.key),
+            authority.issue("late", lasts=timedelta(days=-1)),
+            Files("/nowhere", files.key),
+        ):
+            with pytest.raises(SettingsError):
+                broker.reload(settings(wrong))
+            async with over_tls(url, context) as client:
+                await works(client)
+
+
+async def test_the_days_that_are_left_are_a_metric(authority: Authority) -> None:
+    async with (
+        Broker(settings(authority.issue("broker"))).serving(port=0) as url,
+        aiohttp.ClientSession() as http,
+        http.get(f"https{url[3:-3]}/metrics", ssl=trusting(authority)) as page,
+    ):
+        found = re.search(r"^tickwire_certificate_days_left (\S+)$", await page.text(), re.MULTILINE)
+
+    assert found is not None
+    assert 8.9 < float(found[1]) < 9
+
+
+async def test_the_name_in_a_certificate_is_who_a_client_is(authority: Authority) -> None:
+    files, mine = authority.issue("broker"), authority.issue("alice")
+    rights = [{"subject": "alice", "publish": ["from.{sub}"]}]
+    made = settings(files, tls_client_ca=authority.file, rights=rights)
+    async with Broker(made).serving(port=0) as url:
+        async with over_tls(url, trusting(authority, mine)) as client:
+            await client.send(Publish(1, [Run("from.alice", [b""])]))
+            assert await client.expect(Ack)
+            await client.send(Publish(2, [Run("from.bob", [b""])]))
+            assert (await client.expect(Refusal)).code == "forbidden"
+        async with connected(url, greet=False, ssl=trusting(authority)) as client:
+            from tickwire.wire.messages import Bye, Hello
+
+            await client.send(Hello())
+            assert (await client.expect(Bye)).code == "unauthorized"
+
+
+async def test_who_must_show_a_certificate_and_has_none_or_another_does_not_get_in(
+    authority: Authority, tmp_path: Path
+) -> None:
+    (tmp_path / "else").mkdir()
+    stranger = Authority(tmp_path / "else", "stranger").issue("alice")
+    required = {"tls_client_ca": authority.file, "tls_client_certificates": "required"}
+    async with Broker(settings(authority.issue("broker"), **required)).serving(port=0) as url:
+        for own in (None, stranger):
+            with pytest.raises((aiohttp.ClientError, ConnectionError)):
+                async with over_tls(url, trusting(authority, own)):
+                    pass
+        async with over_tls(url, trusting(authority, authority.issue("bob"))) as client:
+            await works(client)
+
+
+async def test_what_is_older_than_tls_12_is_not_spoken(authority: Authority) -> None:
+    async with Broker(settings(authority.issue("broker"))).serving(port=0) as url:
+        old = trusting(authority)
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+        with pytest.raises(aiohttp.ClientConnectorError):
+            async with over_tls(url, old):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (lambda a: replace(a.issue("x"), key=a.issue("y").key), "is not that of the certificate"),
+        (lambda a: a.issue("x", lasts=timedelta(days=-1)), "has expired on"),
+        (lambda a: a.issue("x", since=timedelta(days=1)), "is good from"),
+        (lambda a: Files(a.issue("x").key, a.issue("x").key), "no certificate (PEM)"),
+        (lambda a: Files(a.issue("x").certificate, a.issue("x").certificate), "tls_key cannot be used"),
+        (lambda a: Files(a.issue("x").certificate, "/nowhere"), "tls_key cannot be used: '/nowhere'"),
+    ],
+)
+def test_a_certificate_that_cannot_be_used_stops_the_start(authority: Authority, wrong: Any, why: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Broker(settings(wrong(authority)))
+
+    assert why in str(caught.value)

@@ -1,0 +1,42 @@
+"""What two patterns have in common."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tickwire.wire.topics import covers, intersection, matches
+
+words = st.sampled_from(["a", "b", "$c"])
+topics = st.lists(words, min_size=1, max_size=4).map(".".join)
+patterns = st.builds(
+    lambda segments, rest: ".".join([*segments, ">"] if rest or not segments else segments),
+    st.lists(words | st.just("*"), max_size=3),
+    st.booleans(),
+)
+
+
+@given(patterns, patterns, topics)
+def test_the_intersection_matches_what_both_do(one: str, other: str, topic: str) -> None:
+    both = matches(one, topic) and matches(other, topic)
+    common = intersection(one, other)
+
+    assert (common is not None and matches(common, topic)) is both
+    assert common == intersection(other, one)
+
+
+@given(patterns, patterns, topics)
+def test_what_is_covered_matches_nothing_else(wide: str, narrow: str, topic: str) -> None:
+    if covers(wide, narrow) and matches(narrow, topic):
+        assert matches(wide, topic)
+
+
+def test_by_example() -> None:
+    assert intersection("prices.>", "*.nasdaq.*") == "prices.nasdaq.*"
+    assert intersection(">", "a.*.>") == "a.*.>"
+    assert intersection("a.*", "a.b.c") is None
+    assert intersection(">", "$dead.x") is None
+    assert covers("prices.>", "prices.*.last")
+    assert not covers("prices.*", "prices.>")
+    assert covers("*", "a")
+    assert not covers("*", "$a")

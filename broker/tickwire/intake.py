@@ -123,6 +123,9 @@ class Inflation:
         self._budget, self._left = budget, budget
         self._waiting: deque[_Reads] = deque()
         self._counts = False  # whether the end of the turn is awaited
+        self.need = (
+            ctypes.c_uint64()
+        )  # what the C library answers beside its result: one for all, since they take turns
 
     @property
     def spent(self) -> bool:
@@ -156,7 +159,7 @@ class _Reads:
     """
 
     __slots__ = (
-        "_done", "_folded", "_inflation", "_laid_aside", "_limit", "_masked", "_missing", "_need", "_protocol",
+        "_done", "_folded", "_inflation", "_laid_aside", "_limit", "_masked", "_missing", "_protocol",
         "_reader", "_waiting", "_waits_for_turn", "intake"
     )  # fmt: skip
 
@@ -168,7 +171,6 @@ class _Reads:
         self._folded: bytearray | None = None
         self._waiting: list[bytes] | None = None
         self._missing = 0
-        self._need = ctypes.c_uint64()
         self._laid_aside: list[bytes] | None = None  # bytes for which there is no room, or no time in this turn
         self._waits_for_turn = False
         self._done = False  # a close came, or something that must not
@@ -276,7 +278,7 @@ class _Reads:
         """Whole binary messages: where the first stands that is none, and what it needs to be known, or to be one."""
         assert native is not None
         frames: list[bytes] = []
-        need = self._need
+        need = self._inflation.need
         at = native.tickwire_take_frames(
             frames, data, size, at, self._limit, self._masked, FRAMES_OF_A_READ, ctypes.addressof(need)
         )

@@ -13,9 +13,8 @@ from aiohttp import WSMsgType, web
 from tickwire.fanout.deliver import write_now
 from tickwire.fanout.frame import Deflater, websocket_frame
 from tickwire.fanout.peer import Peer
-from tickwire.intake import Inflation
 from tickwire.server import Settings
-from tickwire.server.websocket import Socket
+from tickwire.server.websocket import socket_class
 
 FIN_TEXT, FIN_BINARY = 0x81, 0x82
 
@@ -24,11 +23,11 @@ class Echo:
     """Where it may, it compresses whatever it says, also where that gets no shorter by it."""
 
     def __init__(self) -> None:
-        self._inflation, self._settings = Inflation(), Settings(inflate_ratio=100_000)
+        self._socket = socket_class(Settings(inflate_ratio=100_000))
         self._deflaters: dict[int, Deflater] = {}  # by their window
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        ws = Socket(self._settings, self._inflation)
+        ws = self._socket()
         await ws.prepare(request)
         transport = request.transport
         assert transport is not None

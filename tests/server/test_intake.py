@@ -13,7 +13,7 @@ from aiohttp import web_ws
 
 from house.client import Client, connected
 from house.link import frames_of
-from house.raw import Raw, upgraded
+from house.raw import UPGRADE, Raw, dialled, upgraded
 from tickwire.core.session import Session
 from tickwire.server import Broker, Settings
 from tickwire.server.connection import FRAMES_A_TURN
@@ -88,6 +88,22 @@ async def test_what_was_published_before_aiohttp_closes_is_answered(
         assert await raw.rest() == b""
 
     assert (ids, found) == (list(range(count)), code)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 9])
+async def test_what_comes_right_behind_the_upgrade_is_read_as_strictly_and_in_order(cut: int) -> None:
+    hello = b"\x82" + bytes((0x80 | len(encode(Hello())),)) + bytes(4) + encode(Hello())
+    whole = publish(1)
+    stream = hello + b"\x82" + bytes((0x80 | len(whole),)) + bytes(4) + whole + b"\x83\x80" + bytes(4)
+    async with Broker(Settings()).serving(port=0) as url, dialled(url) as raw:
+        upgrade = UPGRADE.format(path="/ws", host="127.0.0.1").encode() + b"\r\n"
+        raw.writer.write(upgrade + stream[: len(stream) - cut])
+        assert (await raw.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+        raw.writer.write(stream[len(stream) - cut :])
+
+        ids, bye, code = await answered(raw)
+
+    assert (ids, bye and bye.code, code) == ([1], "bad_websocket", 1002)
 
 
 async def test_nothing_is_delivered_behind_the_close_that_a_frame_too_large_is_answered_with() -> None:

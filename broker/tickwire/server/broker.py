@@ -15,7 +15,6 @@ from tickwire.core.engine import Engine
 from tickwire.core.errors import Goodbye
 from tickwire.core.session import Session
 from tickwire.fanout.frame import Deflater
-from tickwire.intake import Inflation
 from tickwire.wire.errors import Refused
 
 from . import examples, logs
@@ -31,7 +30,7 @@ from .pump import Pump
 from .settings import Settings, SettingsError
 from .storage import OK
 from .tls import Tls
-from .websocket import CLOSE_TIMEOUT, Socket
+from .websocket import CLOSE_TIMEOUT, Socket, socket_class
 
 log = logs.logger("tickwire.broker")
 
@@ -53,7 +52,7 @@ class Broker:
         self._audit = Audit(self.settings.audit_log)
         self.tls = Tls(self.settings) if self.settings.tls_certificate else None
         self._listener: Listener | None = None
-        self._inflation = Inflation()
+        self._socket = socket_class(self.settings)
         self._connections: dict[Connection, None] = {}
         self._ids = count(1)
         self._pump: Pump | None = None
@@ -211,9 +210,11 @@ class Broker:
             visitor = await self._door.enter(request, self._peer_of(request), entry, self._pump.now())
         except UpgradeRefused as refused:
             return self._refuse(request, refused)
+        if self._listener is not None:
+            self._listener.upgraded(request)
         # No further coroutine between this and the reading of frames: each costs an idle connection 270 bytes.
         try:
-            ws = Socket(self.settings, self._inflation)
+            ws = self._socket()
             try:
                 await ws.prepare(request)
                 connection = self._enter(request, ws, visitor)

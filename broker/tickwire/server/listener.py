@@ -83,6 +83,11 @@ class Listener:
         """The place that its connection has, where that was known before it said anything."""
         return self._entries.get(request.protocol)
 
+    def upgraded(self, request: web.Request) -> None:
+        """Somebody else lets it leave from here on."""
+        self._entries.pop(request.protocol, None)
+        self._proxied.pop(request.protocol, None)
+
     # Who comes.
 
     def _accept(self) -> asyncio.Protocol:

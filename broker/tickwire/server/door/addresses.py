@@ -6,7 +6,6 @@ is: both count.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -80,44 +79,57 @@ class AddressLimits:
     deny: tuple[Network, ...] = ()
 
 
+class _Place:
+    """An address, or a network of them, that somebody is connected from."""
+
+    __slots__ = ("connections", "key", "unauthenticated", "wide")
+
+    def __init__(self, key: str, wide: _Place | None) -> None:
+        self.key, self.wide = key, wide
+        self.connections = self.unauthenticated = 0
+
+
 class AddressBook:
     """Who is in. Whoever entered leaves exactly once, however that comes about. Times are seconds of a steady clock."""
 
     def __init__(self, limits: AddressLimits) -> None:
         self.limits = limits
         self.count = 0
-        self._narrow: Counter[str] = Counter()
-        self._wide: Counter[str] = Counter()
-        self._unauthenticated: Counter[str] = Counter()
+        self._places: dict[str, _Place] = {}
         # When the bucket of new connections would be full again, where it is not: all that a bucket has to remember.
         self._full_at: dict[str, float] = {}
         self._looked_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._narrow)
+        return len(self._places)
 
     def enter(self, address: Address | None, keys: Keys, now: float) -> Entry:
         """Let one more in. Raises UpgradeRefused with the limit that it was; then nothing has changed."""
         self._check_lists(address)
         self._check_caps(keys)
         self._check_rate(keys.narrow, now)
+        wide = self._place(keys.wide) if keys.wide else None
+        place = self._place(keys.narrow, wide)
         self.count += 1
-        self._narrow[keys.narrow] += 1
-        self._unauthenticated[keys.narrow] += 1
-        if keys.wide:
-            self._wide[keys.wide] += 1
-        return Entry(self, keys)
+        place.unauthenticated += 1
+        for each in (place, wide):
+            if each is not None:
+                each.connections += 1
+        return Entry(self, place)
 
-    def left(self, keys: Keys, authenticated: bool) -> None:
+    def left(self, place: _Place) -> None:
         self.count -= 1
-        _less(self._narrow, keys.narrow)
-        if keys.wide:
-            _less(self._wide, keys.wide)
-        if not authenticated:
-            self.authenticated(keys)
+        for each in (place, place.wide):
+            if each is not None:
+                each.connections -= 1
+                if not each.connections:
+                    del self._places[each.key]
 
-    def authenticated(self, keys: Keys) -> None:
-        _less(self._unauthenticated, keys.narrow)
+    def _place(self, key: str, wide: _Place | None = None) -> _Place:
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = _Place(key, wide)
+        return place
 
     def _check_lists(self, address: Address | None) -> None:
         limits = self.limits
@@ -143,36 +155,34 @@ class AddressBook:
         limits = self.limits
         if limits.total and self.count >= limits.total:
             raise Full(limits.total)
-        if self._narrow[keys.narrow] >= limits.connections:
-            raise TooManyConnections(keys.narrow, limits.connections)
-        if keys.wide and self._wide[keys.wide] >= limits.wide_connections:
+        wide, place = self._places.get(keys.wide), self._places.get(keys.narrow)
+        if wide is not None and wide.connections >= limits.wide_connections:
             raise TooManyConnections(keys.wide, limits.wide_connections)
-        if self._unauthenticated[keys.narrow] >= limits.unauthenticated:
+        if place is None:
+            return
+        if place.connections >= limits.connections:
+            raise TooManyConnections(keys.narrow, limits.connections)
+        if place.unauthenticated >= limits.unauthenticated:
             raise TooManyUnauthenticated(keys.narrow, limits.unauthenticated)
 
 
 class Entry:
     """One connection's place in the book."""
 
-    __slots__ = ("_authenticated", "_book", "_keys")
+    __slots__ = ("_authenticated", "_book", "_place")
 
-    def __init__(self, book: AddressBook, keys: Keys) -> None:
+    def __init__(self, book: AddressBook, place: _Place) -> None:
         self._book: AddressBook | None = book
-        self._keys, self._authenticated = keys, False
+        self._place, self._authenticated = place, False
 
     def authenticate(self) -> None:
         """It is known who it is: it counts no longer as one of those who are not."""
         if not self._authenticated and self._book is not None:
             self._authenticated = True
-            self._book.authenticated(self._keys)
+            self._place.unauthenticated -= 1
 
     def leave(self) -> None:
+        self.authenticate()
         book, self._book = self._book, None
         if book is not None:
-            book.left(self._keys, self._authenticated)
-
-
-def _less(counts: Counter[str], key: str) -> None:
-    counts[key] -= 1
-    if not counts[key]:
-        del counts[key]
+            book.left(self._place)

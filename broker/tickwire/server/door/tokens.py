@@ -42,6 +42,7 @@ class Tokens:
         self.revoked: frozenset[str] = frozenset()  # token ids, and `sub:` with subjects
         self._algorithms, self._issuers, self._audiences = set(algorithms), set(issuers), set(audiences)
         self._clock = clock
+        self._anonymous: tuple[tuple[RightsTable, ...], Identity] | None = None
 
     def identify(self, token: str) -> Identity:
         """Whose token it is. Raises Unauthorized, with a sentence that says nothing of the token itself."""
@@ -69,8 +70,10 @@ class Tokens:
         )
 
     def anonymous(self) -> Identity:
-        """Somebody without a token."""
-        return Identity(None, rights_in(self.tables, None))
+        """Somebody without a token: the same object for all of them, as long as the tables are."""
+        if self._anonymous is None or self._anonymous[0] is not self.tables:
+            self._anonymous = self.tables, Identity(None, rights_in(self.tables, None))
+        return self._anonymous[1]
 
     def of_subject(self, subject: str) -> Identity:
         """Somebody whose subject is known otherwise: by a certificate."""

@@ -9,7 +9,7 @@ c := bench/tickwire_bench/c
 load_c := $(wildcard $(c)/load.c $(c)/load/*.c $(c)/load/dialects/*.c)
 load_h := $(wildcard $(c)/load/*.h)
 
-.PHONY: help demo test check autobahn chaos simulate bench bench-peers bench-durable bench-micro compare clean
+.PHONY: help demo test check autobahn chaos simulate bench bench-peers bench-durable bench-micro compare cost clean
 .PHONY: runtime dev brokers peers compiler strace redis valgrind browser
 .DELETE_ON_ERROR:
 
@@ -25,6 +25,7 @@ help:
 	@echo 'make bench-durable  the disk beside NATS JetStream and Redis Streams'
 	@echo 'make bench-micro    the hot paths by themselves, timed'
 	@echo 'make compare  their instructions beside those of another commit: make compare BASE=HEAD~1'
+	@echo 'make cost     what authentication, rights and rates add, in instructions'
 	@echo 'make clean    remove all that these targets made'
 	@echo
 	@echo 'make demo ARGS="--for 10 --readers 1000"   hands options on'
@@ -44,6 +45,7 @@ check: dev bench/build/marks.so
 	@$(python) -m ruff format --check .
 	@$(python) -m mypy
 	@PYTHONPATH=bench $(python) -m micro.compare
+	@PYTHONPATH=bench $(python) -m micro.cost
 
 chaos: dev strace
 	@cd tests && ../$(python) -m proof.chaos $(ARGS)
@@ -69,6 +71,9 @@ bench-micro: dev
 
 compare: dev bench/build/marks.so
 	@PYTHONPATH=bench $(python) -m micro.compare $(BASE) $(ARGS)
+
+cost: dev bench/build/marks.so
+	@PYTHONPATH=bench $(python) -m micro.cost $(ARGS)
 
 bench/build/floor-%: $(c)/floor/%.c $(c)/floor/websocket.c $(c)/floor/websocket.h Makefile | compiler
 	@mkdir -p bench/build

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 import weakref
+from typing import Any
 
 from tickwire.core.engine import Engine
 from tickwire.core.limits import Limits
@@ -24,12 +25,14 @@ class House:
     With `sockets` what they are due may go straight into one: it is one for all, which takes everything and keeps none.
     """
 
-    def __init__(self, deflater: Deflater | None = None, sockets: bool = False) -> None:
+    def __init__(self, deflater: Deflater | None = None, sockets: bool = False, guarded: bool = False) -> None:
+        """Where it is `guarded`, everybody is known, has rights by topic, and rates that are never reached."""
         self.written = 0
+        self._guarded = guarded
         self._drain = _drain() if sockets and hasattr(Peer, "open_socket") else None
         for end in self._drain or ():
             weakref.finalize(self, end.close)
-        self.engine = Engine(Limits(), MemoryStore(), deflater)
+        self.engine = Engine(_bounded() if guarded else Limits(), MemoryStore(), deflater)
         self._ids = 0
 
     def session(self, inflates: bool = False) -> Session:
@@ -39,6 +42,8 @@ class House:
             peer.open_socket(self._drain[0].fileno())
         session = Session(self.engine, peer)
         session.receive(encode(Hello(publisher=f"p{self._ids}", incarnation=1)), NOW)
+        if self._guarded:
+            session.become(_somebody(), NOW)
         self.flush()
         return session
 
@@ -47,6 +52,19 @@ class House:
 
     def _write(self, data: bytes | memoryview) -> None:
         self.written += len(data)
+
+
+def _bounded() -> Limits:
+    from tickwire.core.rates import Rates  # here, since a tree that is compared with may not have it
+
+    rates = Rates(frames=1e9, messages=1e9, bytes=1e12, subscriptions=1e9)
+    return Limits(rates=rates, subject_rates=rates)
+
+
+def _somebody() -> Any:
+    from tickwire.core.rights import Identity
+
+    return Identity.of("somebody", publish=["prices.>", "from.somebody"], subscribe=["prices.>"], consume=["prices.>"])
 
 
 def _drain() -> tuple[socket.socket, socket.socket]:

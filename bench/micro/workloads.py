@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
@@ -156,9 +157,9 @@ def match_among_a_thousand() -> Step:
 # the engine: from a frame to what is written, with peers that have no socket.
 
 
-def flush_to_a_hundred() -> Step:
+def flush_to_a_hundred(guarded: bool = False) -> Step:
     """Sixteen frames of a message each, acknowledged, and a flush to a hundred readers."""
-    house = House(sockets=True)
+    house = House(sockets=True, guarded=guarded)
     writer = house.session()
     readers(house, 100, [TOPIC])
     frames = [encode(Publish(number, [Run(TOPIC, [tick(number)], 1)])) for number in range(16)]
@@ -171,12 +172,53 @@ def flush_to_a_hundred() -> Step:
     return step
 
 
-def flush_plain_frames() -> Step:
+def flush_plain_frames(guarded: bool = False) -> Step:
     """Sixteen frames of 64 messages that nobody waits for, to one reader."""
-    house = House(sockets=True)
+    house = House(sockets=True, guarded=guarded)
     writer = house.session()
     readers(house, 1, [TOPIC])
     frames = [encode(Publish(None, [Run(TOPIC, ticks(64))])) for _ in range(16)]
+
+    def step() -> None:
+        writer.receive_all(list(frames), NOW, 64)
+        house.flush()
+
+    return step
+
+
+def fan_out(guarded: bool = False) -> Step:
+    """A frame of a message, acknowledged, and a flush to a thousand readers."""
+    house = House(sockets=True, guarded=guarded)
+    writer = house.session()
+    readers(house, 1_000, [TOPIC])
+    frame = encode(Publish(7, [Run(TOPIC, [tick(1)], 1)]))
+
+    def step() -> None:
+        writer.receive(frame, NOW)
+        house.flush()
+
+    return step
+
+
+def ingest(guarded: bool = False) -> Step:
+    """Sixteen frames of a message each, acknowledged, that nobody reads."""
+    house = House(sockets=True, guarded=guarded)
+    writer = house.session()
+    frames = [encode(Publish(number, [Run(TOPIC, [tick(number)], 1)])) for number in range(16)]
+
+    def step() -> None:
+        for frame in frames:
+            writer.receive(frame, NOW)
+        house.flush()
+
+    return step
+
+
+def ingest_plain(guarded: bool = False) -> Step:
+    """Sixteen frames of a message each, that nobody waits for or reads, in one read."""
+    house = House(sockets=True, guarded=guarded)
+    writer = house.session()
+    frames = [encode(Publish(None, [Run(TOPIC, [tick(number)])])) for number in range(16)]
 
     def step() -> None:
         writer.receive_all(list(frames), NOW, 64)
@@ -347,6 +389,16 @@ def _done(error: object) -> None:
     """The answer to a batch."""
 
 
+# What authentication, rights and rates cost: the same without them and with them. `make cost` puts them beside each
+# other, with the share that may be added.
+GUARDED: dict[str, tuple[Callable[[bool], Step], float]] = {
+    "a publish to 1,000 readers": (fan_out, 0.05),
+    "16 publishes to 100 readers": (flush_to_a_hundred, 0.15),
+    "16 publishes, acknowledged": (ingest, 0.15),
+    "16 plain frames of a message": (ingest_plain, 0.15),
+    "16 plain frames of 64 messages": (flush_plain_frames, 0.15),
+}
+
 SUITES: dict[str, dict[str, Workload]] = {
     "codec": {
         "decode a publish": decode_one,
@@ -372,5 +424,10 @@ SUITES: dict[str, dict[str, Workload]] = {
     },
     "deflate": {"a hundred ticks": deflate_hundred},
     "store": {"commit one": commit_one, "commit a hundred": commit_hundred},
+    "door": {
+        f"{name}, {how}": partial(make, how == "guarded")
+        for name, (make, _) in GUARDED.items()
+        for how in ("open", "guarded")
+    },
     "sdk": {"publish a batch of 100": sdk_batch, "post 64": sdk_posts, "take and decode 64": sdk_reads},
 }

@@ -23,7 +23,7 @@ from .identity import Publisher
 from .joining import Joiner
 from .limits import Limits
 from .pipeline import Pipeline
-from .rates import Meter
+from .rates import Meter, Tab
 from .readership import Readership
 from .reads import Read, ReadPlace, ReadSections
 from .rights import Identity
@@ -78,16 +78,26 @@ class Engine(Pipeline):
             if isinstance(trail, Trail) and trail.id == id:
                 trail.narrow(readable(trail.pattern))
 
-    def meters_of(self, identity: Identity, had: tuple[Meter, ...]) -> tuple[Meter, ...]:
-        """What counts what a connection of somebody asks for; those that it had go on counting."""
+    def tab_of(self, identity: Identity, now: float, before: int = 0, more: int = 0) -> Tab | None:
+        """What counts what a connection of somebody asks for, who has subscribed `before` and will `more` times.
+
+        None where nothing is counted, or not yet: of subscriptions the first of a connection are within the burst.
+        """
         limits = self.limits
-        meters = had[:1] if limits.rates.bounded and had else (Meter(limits.rates),) if limits.rates.bounded else ()
-        if limits.subject_rates.bounded and identity.subject is not None:
+        own, shared = limits.rates, limits.subject_rates
+        of_subject = identity.subject is not None and (shared.of_frames or shared.subscriptions > 0)
+        over = own.subscriptions > 0 and before + more > own.subscriptions * own.burst
+        if not (own.of_frames or over or of_subject):
+            return None
+        meters = [Meter(own)]
+        meters[0].spend(now, 0, 0, 0, before)
+        if of_subject:
+            assert identity.subject is not None
             meter = self._meters.get(identity.subject)
             if meter is None:
-                meter = self._meters[identity.subject] = Meter(limits.subject_rates)
-            meters = (*meters, meter)
-        return meters
+                meter = self._meters[identity.subject] = Meter(shared)
+            meters.append(meter)
+        return Tab(tuple(meters))
 
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""

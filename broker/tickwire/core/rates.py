@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from .errors import Goodbye, RateExceeded
+
+AT_ONCE = 0.05  # seconds' worth that a connection draws at once: what it asks for is then counted by subtraction alone
 PATIENCE = 5.0  # seconds that one is made to wait; what would take longer is refused
 LENIENCE = 100  # such refusals in a row, after which the connection is closed
 
@@ -17,10 +20,6 @@ class Rates:
     bytes: float = 0.0
     subscriptions: float = 0.0
     burst: float = 2.0
-
-    @property
-    def bounded(self) -> bool:
-        return self.of_frames or self.subscriptions > 0
 
     @property
     def of_frames(self) -> bool:
@@ -58,6 +57,10 @@ class Meter:
         if rates.subscriptions:
             self.subscriptions = max(self.subscriptions, now) + subscriptions / rates.subscriptions
 
+    def rate(self, name: str) -> float:
+        """What comes of it in a second; 0 is no bound."""
+        return float(getattr(self._rates, name))
+
     def debt(self, now: float) -> float:
         """Seconds until what was spent is paid for."""
         full_at = max(self.frames, self.messages, self.bytes, self.subscriptions)
@@ -67,3 +70,49 @@ class Meter:
         """What has cost most, and the rate of it."""
         name = max(NAMES, key=lambda name: float(getattr(self, name)))
         return name, getattr(self._rates, name)
+
+
+class Tab:
+    """What one connection has drawn of its own meter and of its subject's, and whether it must wait for more.
+
+    `frames`, `messages` and `bytes` are what is left; whoever takes of it subtracts, and calls `draw` where one of them
+    is below zero.
+    """
+
+    __slots__ = ("_meters", "bytes", "frames", "messages", "owes_until", "refuses_until", "turned_away")
+
+    def __init__(self, meters: tuple[Meter, ...]) -> None:
+        self._meters = meters
+        self.frames = self.messages = self.bytes = 0
+        self.owes_until: float | None = None  # until when nothing is read of it
+        self.refuses_until: float | None = None  # until when what it asks for is refused, so much it has asked for
+        self.turned_away = 0  # frames that were refused in a row
+
+    def draw(self, now: float, subscriptions: int = 0) -> None:
+        """Draw what was taken already, and some for what comes next; it may be in debt then."""
+        left = {}
+        for name in ("frames", "messages", "bytes"):
+            least = min((rate for meter in self._meters if (rate := meter.rate(name))), default=0.0)
+            left[name] = int(least * AT_ONCE) if least else 1 << 60
+        spent = {name: left[name] - getattr(self, name) for name in left}
+        for meter in self._meters:
+            meter.spend(now, spent["frames"], spent["messages"], spent["bytes"], subscriptions)
+        self.frames, self.messages, self.bytes = left["frames"], left["messages"], left["bytes"]
+        debt = max(meter.debt(now) for meter in self._meters)
+        self.owes_until = now + debt if 0 < debt <= PATIENCE else None
+        self.refuses_until = now + debt - PATIENCE if debt > PATIENCE else None
+
+    def refuses(self, now: float) -> bool:
+        """Whether what would be taken now is refused."""
+        if self.refuses_until is not None and self.refuses_until <= now:
+            self.refuses_until = None
+        return self.refuses_until is not None
+
+    def refusal(self, now: float) -> RateExceeded:
+        """With the limit that it was. Raises Goodbye where it does not stop asking."""
+        self.turned_away += 1
+        dearest = max(self._meters, key=lambda meter: meter.debt(now))
+        refused = RateExceeded(*dearest.worst(), dearest.debt(now))
+        if self.turned_away > LENIENCE:
+            raise Goodbye("rate_exceeded", f"{refused.text}, and {LENIENCE} frames were refused in a row")
+        return refused

@@ -43,7 +43,6 @@ from .errors import (
     Goodbye,
     OffsetOfPattern,
     OtherSubject,
-    RateExceeded,
     SubscriptionExists,
     TooManySubscriptions,
     Unauthorized,
@@ -52,7 +51,7 @@ from .errors import (
 )
 from .identity import Publisher
 from .publishing import Publishing
-from .rates import LENIENCE, PATIENCE, Meter
+from .rates import Tab
 from .rights import ANYBODY, Identity
 from .trails import Trail
 
@@ -93,8 +92,8 @@ class Session:
     """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
 
     __slots__ = (
-        "_asks", "_consumers", "_engine", "_host", "_metered", "_meters", "_owes_until", "_publishing", "_turned_away",
-        "client", "greeted", "identity", "peer", "superseded"
+        "_asks", "_consumers", "_counts", "_engine", "_host", "_publishing", "_subscribed", "_tab", "client", "greeted",
+        "identity", "peer", "superseded"
     )  # fmt: skip
 
     def __init__(self, engine: Engine, peer: Peer, host: Host | None = None) -> None:
@@ -102,11 +101,9 @@ class Session:
         self.identity = ANYBODY  # until it is known
         self._host = host or _NOBODY_ASKS
         self._asks: Hello | Refresh | None = None  # whose token is being looked at
-        self._meters: tuple[Meter, ...] = ()  # its own, and its subject's, where there are rates
-        limits = engine.limits
-        self._metered = limits.rates.of_frames or limits.subject_rates.of_frames  # publishes count too
-        self._owes_until: float | None = None  # until when nothing is read of it, for it has asked for much
-        self._turned_away = 0  # what was refused of it in a row, since it has asked for far more
+        self._tab: Tab | None = None  # where there are rates
+        self._counts = False  # whether publishes count too
+        self._subscribed = 0  # what it has subscribed to, ever
         self.greeted = False
         self.client: str | None = None  # what it says it is
         self._engine = engine
@@ -124,11 +121,11 @@ class Session:
             self.receive(frames[0], now)
             return 1, 1
         while at < count and decoded < most:
-            if self.greeted and not self.superseded and not (self._metered and self._turns_away(now)):
+            if self.greeted and not self.superseded and not (self._counts and self._turns_away(now)):
                 plain = self._publishing.take_plain(frames, at) - at
                 self._engine.stats.frames_in += plain
-                if self._metered and plain:
-                    self._charge(now, frames[at : at + plain], self._publishing.messages)
+                if self._counts and plain:
+                    self._count(now, frames[at : at + plain])
                 at += plain
                 if at == count:
                     break
@@ -153,7 +150,10 @@ class Session:
             raise Goodbye("taken_over", "this publisher has come back over another connection")
         if not self.greeted and type(message) is not Hello:
             raise Goodbye("hello_expected", "the first frame must be a HELLO")
-        if (self._metered or type(message) in _SUBSCRIBES) and self._meters and not self._affords(message, frame, now):
+        if type(message) is Publish:
+            if self._counts and not self._affords(message, frame, now):
+                return
+        elif isinstance(message, _SUBSCRIBES) and not self._may_subscribe(message, now):
             return
         try:
             _ACTIONS[type(message)](self, message, now)
@@ -171,12 +171,13 @@ class Session:
         allowed = limits.pending_peer_bytes * (_TURNS_OF_A_COMMIT if engine.committing else 1)
         if pending > allowed or (pending > 0 and engine.pending_bytes > limits.pending_bytes):
             return True
-        return self._asks is not None or self._owes_until is not None
+        return self._asks is not None or (self._tab is not None and self._tab.owes_until is not None)
 
     def go_on(self, now: float) -> None:
         """Time has passed: what was asked for may be paid for by now."""
-        if self._owes_until is not None and self._owes_until <= now:
-            self._owes_until = None
+        tab = self._tab
+        if tab is not None and tab.owes_until is not None and tab.owes_until <= now:
+            tab.owes_until = None
 
     @property
     def clogged(self) -> bool:
@@ -193,30 +194,49 @@ class Session:
 
     def _turns_away(self, now: float) -> bool:
         """Whether it has asked for so much that it is not even made to wait."""
-        return any(meter.debt(now) > PATIENCE for meter in self._meters)
+        return self._tab is not None and self._tab.refuses(now)
 
-    def _affords(self, message: Any, frame: bytes, now: float) -> bool:
-        """Charge it for a frame, or refuse that. Raises Goodbye where it does not stop asking."""
-        subscribes, publishes = type(message) in _SUBSCRIBES, type(message) is Publish
-        if (subscribes or publishes) and self._turns_away(now):
-            self._turned_away += 1
-            dearest = max(self._meters, key=lambda meter: meter.debt(now))
-            refused = RateExceeded(*dearest.worst(), dearest.debt(now))
-            if self._turned_away > LENIENCE:
-                raise Goodbye("rate_exceeded", f"{refused.text}, and {LENIENCE} frames were refused in a row")
-            self._refuse(message.kind, _id_of(message), refused)
+    def _affords(self, publish: Publish, frame: bytes, now: float) -> bool:
+        """Count a frame, or refuse it. Raises Goodbye where it does not stop asking."""
+        tab, runs = self._tab, publish.runs
+        assert tab is not None
+        if tab.refuses_until is not None and tab.refuses(now):
+            self._refuse(Publish.kind, publish.id, tab.refusal(now))
             return False
-        self._turned_away = 0
-        messages = sum(len(run.payloads) for run in message.runs) if publishes else 0
-        self._charge(now, [frame], messages, int(subscribes))
+        tab.turned_away = 0
+        tab.frames -= 1
+        tab.bytes -= len(frame)
+        tab.messages -= len(runs[0].payloads) if len(runs) == 1 else sum([len(run.payloads) for run in runs])
+        if tab.frames < 0 or tab.bytes < 0 or tab.messages < 0:
+            tab.draw(now)
         return True
 
-    def _charge(self, now: float, frames: list[bytes], messages: int, subscriptions: int = 0) -> None:
-        size = sum(map(len, frames))
-        for meter in self._meters:
-            meter.spend(now, len(frames), messages, size, subscriptions)
-        debt = max(meter.debt(now) for meter in self._meters)
-        self._owes_until = now + debt if 0 < debt <= PATIENCE else None
+    def _count(self, now: float, frames: list[bytes]) -> None:
+        """The same of plain frames that were taken."""
+        tab = self._tab
+        assert tab is not None
+        tab.frames -= len(frames)
+        tab.bytes -= sum(map(len, frames))
+        tab.messages -= self._publishing.messages
+        if tab.frames < 0 or tab.bytes < 0 or tab.messages < 0:
+            tab.draw(now)
+
+    def _may_subscribe(self, message: Subscribe | Consume, now: float) -> bool:
+        """The same of a subscription."""
+        if self._turns_away(now):
+            assert self._tab is not None
+            self._refuse(message.kind, message.id, self._tab.refusal(now))
+            return False
+        self._subscribes(1, now)
+        return True
+
+    def _subscribes(self, count: int, now: float) -> None:
+        if self._tab is None:
+            self._tab = self._engine.tab_of(self.identity, now, self._subscribed, count)
+        self._subscribed += count
+        if self._tab is not None:
+            self._tab.turned_away = 0
+            self._tab.draw(now, count)
 
     def _malformed(self, error: WireError) -> None:
         if error.code == "bad_frame" or not self.greeted:
@@ -282,8 +302,8 @@ class Session:
         if (ends := _ends(identity)) is not None:
             limits["token_expires_us"] = ends
         engine.reply(self.peer, encode(Welcome(VERSION, engine.epoch, engine.stamp, limits, capabilities)))
-        if self._meters and hello.subscriptions:
-            self._charge(now, [], 0, len(hello.subscriptions))
+        if hello.subscriptions:
+            self._subscribes(len(hello.subscriptions), now)
         for subscribe in hello.subscriptions:
             try:
                 self._subscribe(subscribe, now)
@@ -293,7 +313,9 @@ class Session:
     def become(self, identity: Identity, now: float) -> None:
         """Go on with what this one may do. Subscriptions that it does not reach any more are refused from here on."""
         before, self.identity = self.identity.rights, identity
-        self._meters = self._engine.meters_of(identity, self._meters)
+        if self._tab is None:
+            self._tab = self._engine.tab_of(identity, now)
+            self._counts = self._tab is not None
         self._host.identified(identity)
         self._publishing.grant = identity.rights.publish
         if before.subscribe is not identity.rights.subscribe or before.consume is not identity.rights.consume:

@@ -10,7 +10,7 @@ load_c := $(wildcard $(c)/load.c $(c)/load/*.c $(c)/load/dialects/*.c)
 load_h := $(wildcard $(c)/load/*.h)
 
 .PHONY: help demo test check autobahn chaos simulate bench bench-peers bench-durable bench-micro compare cost clean
-.PHONY: runtime dev brokers peers compiler strace redis valgrind browser
+.PHONY: runtime dev brokers peers compiler strace redis valgrind browser proxies
 .DELETE_ON_ERROR:
 
 help:
@@ -34,7 +34,7 @@ help:
 demo: runtime
 	@.venv/bin/tickwire demo $(ARGS)
 
-test: dev strace peers redis browser bench/build/marks.so
+test: dev strace peers redis browser proxies bench/build/marks.so
 	@$(python) -m pytest $(ARGS)
 
 autobahn: dev
@@ -83,7 +83,7 @@ bench/build/marks.so: bench/micro/marks.c Makefile | compiler valgrind
 	@mkdir -p bench/build
 	gcc -O2 -std=c11 -Wall -Wextra -Werror -shared -fPIC -o $@ bench/micro/marks.c
 
-runtime dev brokers peers compiler strace redis valgrind browser:
+runtime dev brokers peers compiler strace redis valgrind browser proxies:
 	@sh .ci/prepare $@
 
 clean:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from tickwire.fanout.catchup import LIVE
 from tickwire.fanout.peer import Peer
@@ -49,7 +49,9 @@ from .errors import (
     UnknownConsumer,
     UnknownSubscription,
 )
+from .host import NOBODY_ASKS, Host
 from .identity import Publisher
+from .narrowing import narrow
 from .publishing import Publishing
 from .rates import Tab
 from .rights import ANYBODY, Identity
@@ -64,30 +66,6 @@ _NO_CONSUMERS: frozenset[int] = frozenset()  # shared: one of its own is 216 byt
 _TURNS_OF_A_COMMIT = 4
 
 
-class Host(Protocol):
-    """Who knows who is who."""
-
-    def identify(self, token: str | None) -> Identity | None:
-        """Whose token it is, or who it is without one. Raises Unauthorized. None where that takes time: then `admit` or
-        `reject` follows."""
-
-    def identified(self, identity: Identity) -> None:
-        """A session is that of somebody, from here on."""
-
-
-class LetsAnybodyIn:
-    """A host that asks nobody."""
-
-    def identify(self, token: str | None) -> Identity | None:
-        return ANYBODY
-
-    def identified(self, identity: Identity) -> None:
-        pass
-
-
-_NOBODY_ASKS = LetsAnybodyIn()
-
-
 class Session:
     """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
 
@@ -99,7 +77,7 @@ class Session:
     def __init__(self, engine: Engine, peer: Peer, host: Host | None = None) -> None:
         self.peer = peer
         self.identity = ANYBODY  # until it is known
-        self._host = host or _NOBODY_ASKS
+        self._host = host or NOBODY_ASKS
         self._asks: Hello | Refresh | None = None  # whose token is being looked at
         self._tab: Tab | None = None  # where there are rates
         self._counts = False  # whether publishes count too
@@ -319,7 +297,7 @@ class Session:
         self._host.identified(identity)
         self._publishing.grant = identity.rights.publish
         if before.subscribe is not identity.rights.subscribe or before.consume is not identity.rights.consume:
-            self._narrow_all(now)
+            self._consumers = narrow(self._engine, self.peer, self._consumers, identity.rights, self._refuse, now)
 
     def _come_back(self, publisher: Publisher) -> None:
         """Of one publisher the newest connection counts: what still comes over an older one would come out of order."""
@@ -331,33 +309,6 @@ class Session:
             older.superseded = True
         self._publishing.publisher = publisher
         sessions[publisher] = self
-
-    def _narrow_all(self, now: float) -> None:
-        """What was subscribed to with other rights."""
-        engine, peer, rights = self._engine, self.peer, self.identity.rights
-        for id, subscription in list(peer.subscriptions.items()):
-            try:
-                engine.readership.resubscribe(peer, id, rights.readable(subscription.pattern), now)
-            except Refused as refused:
-                engine.readership.unsubscribe(peer, id)
-                self._refuse(Subscribe.kind, id, refused)
-        for trail in peer.trails:
-            try:
-                engine.narrow(peer, trail.id, rights.readable)
-            except Refused as refused:
-                peer.trails = tuple(each for each in peer.trails if each is not trail)
-                self._refuse(Subscribe.kind, trail.id, refused)
-        if rights.subscribe is not None and peer.cursors:
-            allows = rights.subscribe.allows
-            peer.cursors = {log: cursor for log, cursor in peer.cursors.items() if allows(log.topic)}
-        for id in self._consumers:
-            kind, pattern, live = engine.groups.membership(peer, id)
-            try:
-                (rights.check_share if live else rights.check_consume)(pattern)
-            except Refused as refused:
-                self._consumers -= {id}
-                engine.groups.leave(peer, id)
-                self._refuse(kind, id, refused)
 
     def _subscribe(self, subscribe: Subscribe, now: float) -> None:
         check_pattern(subscribe.pattern)

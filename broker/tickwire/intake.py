@@ -29,7 +29,8 @@ FRAMES_OF_A_READ = 2_048  # handed on together; one read may bring 40,000, and w
 # Bytes, of one connection in a turn: whoever takes them may have to wait with the first.
 _INFLATED_AT_ONCE = 256 << 10
 _PIECES = 64  # of a frame that has not come whole
-_BINARY, _CLOSE = WSMsgType.BINARY, WSMsgType.CLOSE
+_BINARY, _CLOSE, _PING = WSMsgType.BINARY, WSMsgType.CLOSE, WSMsgType.PING
+_PINGS = 16  # that wait one behind another, from which on the last stands for all: a pong takes 70 us
 NOTHING = WSMsgType.CONTINUATION  # the type of a message that nobody sent: aiohttp puts the pieces of others together
 _STIRRED = WSMessage(NOTHING, b"", None)
 
@@ -63,6 +64,12 @@ class Intake(WebSocketDataQueue):
             came.append(data.data)
             if len(came) >= FRAMES_OF_A_READ:
                 self.open = False
+        # RFC 6455 5.5.3: of those that wait the last may stand for all.
+        elif data.type is _PING and len(self._buffer) > _PINGS and self._buffer[-1][0].type is _PING:
+            self._buffer[-1] = (
+                data,
+                self._buffer[-1][1],
+            )
         else:
             # Closed until `receive` is asked for more than waits here: when it gives the last that does, bytes may
             # follow that were laid aside meanwhile, before anybody has acted on what it gives.

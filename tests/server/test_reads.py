@@ -170,9 +170,9 @@ def test_whatever_stands_between_does_not_end_what_the_library_takes(
 def test_who_fills_the_queue_is_read_no_further_and_in_order_once_there_is_room(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
-    """A flood of pings: what was laid aside is not put behind for each that leaves."""
+    """What was laid aside is not put behind for each message that leaves."""
     intake, parser = made(loop)
-    flood = b"".join(frame(b"%d" % number, 0x89) for number in range(40_000))
+    flood = b"".join(frame(b"%d" % number, 0x8A) for number in range(40_000))
 
     parser.feed_data(flood)
     parser.feed_data(frame(b"last"))
@@ -188,6 +188,18 @@ def test_who_fills_the_queue_is_read_no_further_and_in_order_once_there_is_room(
     assert came == [b"%d" % number for number in range(40_000)] + [b"last"]
     assert not parser._reading_paused
     assert rounds < 20
+
+
+def test_of_many_pings_that_wait_the_last_stands_for_all(loop: asyncio.AbstractEventLoop) -> None:
+    intake, parser = made(loop)
+
+    parser.feed_data(
+        b"".join(frame(b"%d" % number, 0x89) for number in range(40_000)) + frame(b"a") + frame(b"p", 0x89)
+    )
+
+    waits = [message.data for message, _ in intake._buffer]
+    assert waits[:16] == [b"%d" % number for number in range(16)]
+    assert waits[16:] == [b"39999", b"a", b"p"]
 
 
 def test_no_more_is_inflated_in_a_turn_than_all_may_together(loop: asyncio.AbstractEventLoop) -> None:

@@ -35,6 +35,7 @@ log = logs.logger("tickwire.connection")
 # Neither `receive` nor the intake gives the loop a turn while aiohttp has frames: one read may bring 40,000.
 FRAMES_A_TURN = 256
 _LONGEST = 86_400.0  # seconds
+_LINGER = 1.0  # seconds
 _NO_REFUSALS = {"going_away", "heartbeat_timeout", "taken_over", "too_slow"}  # ends that nobody is to blame for
 _NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of Linux, which Python's socket module does not name
 
@@ -343,9 +344,13 @@ class Connection:
         if self.transport.is_closing():
             return
         self.transport.write(close_frame(broken.closes, code.encode()))
-        deadline = self._pump.now() + CLOSE_TIMEOUT
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        # Who was stopped within a large frame has it all to send; who broke the rules has only to read why.
+        deadline = self._pump.now() + (CLOSE_TIMEOUT if broken.closes == TOO_BIG else _LINGER)
         while not self.transport.is_closing() and self._pump.now() < deadline:  # noqa: ASYNC110 - nobody announces it
             await asyncio.sleep(0.02)
+        self.transport.close()
 
     def _say(self, goodbye: Goodbye) -> None:
         """The last frame before the close, behind all that is due: what was done is still answered."""

@@ -24,7 +24,7 @@ from .tls import Tls
 
 _KEEP_ALIVE = 10.0  # seconds between two plain HTTP requests, such as Prometheus's
 _TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds
-_LINGER = 1.0  # seconds that one who was turned away has to read why
+_LINGER = 1.0  # seconds that one who was turned away has to read why, or to send what nobody wants to have
 
 Refused = Callable[[str, UpgradeRefused], None]
 
@@ -40,7 +40,12 @@ class Listener:
     ) -> None:
         self._settings, self._door, self._refused, self._tls = settings, door, refused, tls
         self._runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=_KEEP_ALIVE, shutdown_timeout=1.0, logger=_http_logger()
+            app,
+            access_log=None,
+            keepalive_timeout=_KEEP_ALIVE,
+            lingering_time=_LINGER,
+            shutdown_timeout=1.0,
+            logger=_http_logger(),
         )
         app.on_response_prepare.append(self._answered)
         self._handshakes: dict[asyncio.Protocol, float] = {}  # in the order in which they were accepted

@@ -58,6 +58,7 @@ class Engine(Pipeline):
         self.shelves = Shelves()
         self.catch_up = CatchUp(deflater, self.shelves, self.readership.reads_since, self._arrived)
         self.groups = Groups(self.topics, self.shelves, self._publish_own, life.groups, limits.groups, self.stats)
+        self.short: Refused | None = None  # why no publish is taken, where there is no memory for it
         self.on_refusal: Callable[[Any, Refused], None] | None = None  # told of the session and what it was refused
         self.sessions: dict[Publisher, Superseded] = {}  # the newest connection of each publisher that is here
         self._meters: WeakValueDictionary[str, Meter] = WeakValueDictionary()  # of subjects that are here

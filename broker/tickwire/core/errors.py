@@ -86,6 +86,11 @@ class NoSpace(Refused):
         super().__init__("no_space", "the broker's disk is full: certainly not stored; try again when there is room")
 
 
+class NoMemory(Refused):
+    def __init__(self) -> None:
+        super().__init__("no_memory", "the broker has as much memory as it may: certainly not stored; try again later")
+
+
 class StoreDown(Refused):
     def __init__(self) -> None:
         super().__init__("store_failed", "the broker's disk failed: certainly not stored, and nothing will be")

@@ -39,7 +39,7 @@ class Publishing:
         heads, limits, count = engine.topics.heads_of(self.grant), engine.limits, len(frames)
         longest = min(limits.payload_bytes, limits.frame_bytes)  # in such a frame no payload is over its limit
         self.messages = 0
-        while start < count and engine.refuses is None:
+        while start < count and engine.refuses is None and engine.short is None:
             head = head_of(frames[start])
             topic = None if head is None else heads.get(head)
             if head is None or topic is None:
@@ -72,6 +72,8 @@ class Publishing:
 
     def publish(self, publish: Publish, now: float) -> None:
         """Append what came, or nothing of it. Raises Refused."""
+        if self._engine.short is not None and publish.runs:
+            raise self._engine.short
         if publish.sequence is None:
             offsets, repeat = self._append(publish.runs, now)[0], None
         else:

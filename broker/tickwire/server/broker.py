@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tickwire import __version__
 from tickwire.core.engine import Engine
-from tickwire.core.errors import Goodbye
+from tickwire.core.errors import Goodbye, NoMemory
 from tickwire.core.session import Session
 from tickwire.fanout.frame import Deflater
 from tickwire.wire.errors import Refused
@@ -165,7 +165,7 @@ class Broker:
         if self._pump.storage is not None:
             self._pump.storage.on_failure = self._store_failed
         self._pump.engine.on_refusal = self._refused_frame
-        self._heartbeat = Heartbeat(self._pump, self.settings, self._connections, self._look_for_revoked)
+        self._heartbeat = Heartbeat(self._pump, self.settings, self._connections, self._look_around)
         await self._door.start()
 
     async def _say_goodbye(self, app: web.Application) -> None:
@@ -267,8 +267,16 @@ class Broker:
             facts = {"peer": session.peer.id, "subject": session.identity.subject}
             self._audit.record("refused", what="frame", **facts, code=refused.code, text=refused.text)
 
-    def _look_for_revoked(self) -> None:
+    def _look_around(self) -> None:
         """Once a second."""
+        self._look_for_revoked()
+        memory = self._door.memory
+        if memory.look():
+            self.engine.short = NoMemory() if memory.full else None
+            tell = log.error if memory.full else log.info
+            tell("too much memory" if memory.full else "enough memory again", bound=memory.bound)
+
+    def _look_for_revoked(self) -> None:
         try:
             changed = self._door.look_for_revoked()
         except SettingsError as error:

@@ -205,6 +205,13 @@ class Settings:
     )
 
     max_topics: int = count(100_000, "Topics that the broker holds.", _KEEP, "topics", high=100_000_000)
+    max_memory: int = size(
+        0,
+        "Memory of the process, above which it takes no publish and no new connection; 0 is 85 % of what there is.",
+        _KEEP,
+        low=0,
+        high=16 * TIB,
+    )
     retain_messages: int = count(
         0, "Messages kept of each topic; 0 is no bound.", _KEEP, "messages", low=0, high=1_000_000_000
     )

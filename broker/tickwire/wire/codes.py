@@ -53,6 +53,7 @@ CODES: dict[str, Code] = {
         Code("outcome_unknown", "The store ended the commit in an error: it may have been stored or not."),
         Code("store_failed", "The disk failed: nothing is stored any more until the broker starts again."),
         Code("no_space", "The disk is full: nothing is stored until there is room."),
+        Code("no_memory", "The broker has as much memory as it may. Also an HTTP answer, 503."),
         Code("bad_group", "A group name that breaks the grammar."),
         Code("group_conflict", "The group is there, with another pattern or of the other kind."),
         Code("too_many_groups", "The broker holds as many consumer groups as it may."),

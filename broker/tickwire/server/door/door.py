@@ -12,6 +12,7 @@ from tickwire.core.errors import Unauthorized
 from tickwire.core.rights import Identity
 
 from .. import logs
+from ..memory import Memory
 from ..open_files import most_connections
 from ..setting import SettingsError
 from ..settings import Settings
@@ -20,7 +21,7 @@ from .handshake import check_handshake
 from .keyring import Keyring
 from .origins import Origins
 from .proxies import client_of
-from .refusals import UpgradeRefused, UpgradeUnauthorized
+from .refusals import MemoryFull, UpgradeRefused, UpgradeUnauthorized
 from .revoked import Revoked
 from .tokens import Tokens, UnknownKey
 
@@ -60,6 +61,7 @@ class Door:
         self._origins = Origins(settings.origins)
         self._trusted = tuple(parse_network(text) for text in settings.trusted_proxies)
         self.book = AddressBook(_address_limits(settings))
+        self.memory = Memory(settings.max_memory)
         self.keyring = Keyring(settings)
         self.revoked = Revoked(settings.auth_revoked)
         self.tokens = Tokens(
@@ -87,6 +89,8 @@ class Door:
 
     def count(self, address: Address | None, shown: str | None, now: float) -> Entry:
         """Count one more connection of an address. Raises UpgradeRefused with the limit that it was."""
+        if self.memory.full:
+            raise MemoryFull
         return self.book.enter(address, keys_of(address, shown), now)
 
     async def enter(self, request: web.Request, peer: str | None, entry: Entry | None, now: float) -> Visitor:

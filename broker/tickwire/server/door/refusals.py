@@ -100,6 +100,14 @@ class Full(UpgradeRefused):
         super().__init__("too_many_connections", f"the broker has {limit} connections, which is its limit")
 
 
+class MemoryFull(UpgradeRefused):
+    status = 503
+    retry_after = 1.0
+
+    def __init__(self) -> None:
+        super().__init__("no_memory", "the broker has as much memory as it may")
+
+
 class TooManyConnections(_TooMany):
     def __init__(self, key: str, limit: int) -> None:
         self.limit = limit

@@ -22,6 +22,11 @@ _ONCE = ("Host", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Origi
 def check_handshake(request: web.Request, origins: Origins) -> None:
     """Raises UpgradeRefused, which says what is wrong. aiohttp has seen to it that this is HTTP, and a GET."""
     headers = request.headers
+    # Not `request.query` where there is none: what it makes stays as long as the connection, 800 bytes.
+    named = request.query if "?" in request.raw_path else ()
+    secret = next((name for name in named if name.lower() in _SECRETS), None)
+    if secret is not None:
+        raise TokenInUrl(secret)
     if request.version != HttpVersion11:
         raise BadUpgrade("a WebSocket is opened with HTTP/1.1")
     for name in _ONCE:
@@ -39,11 +44,6 @@ def check_handshake(request: web.Request, origins: Origins) -> None:
         raise BadUpgrade("Sec-WebSocket-Key must be 16 bytes in base64")
     if request.can_read_body or "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0":
         raise BadUpgrade("the request must not have a body")
-    # Not `request.query` where there is none: what it makes stays as long as the connection, 800 bytes.
-    named = request.query if "?" in request.raw_path else ()
-    secret = next((name for name in named if name.lower() in _SECRETS), None)
-    if secret is not None:
-        raise TokenInUrl(secret)
     if not origins.allow(headers.get("Origin"), headers["Host"]):
         raise OriginForbidden(headers["Origin"])
     if SUBPROTOCOL not in _tokens(request, "Sec-WebSocket-Protocol", fold=False):

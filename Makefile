@@ -9,7 +9,7 @@ c := bench/tickwire_bench/c
 load_c := $(wildcard $(c)/load.c $(c)/load/*.c $(c)/load/dialects/*.c)
 load_h := $(wildcard $(c)/load/*.h)
 
-.PHONY: help demo test check autobahn chaos simulate bench bench-peers bench-durable bench-micro compare cost clean
+.PHONY: help demo test check autobahn fuzz chaos simulate bench bench-peers bench-durable bench-micro compare cost clean
 .PHONY: runtime dev brokers peers compiler strace redis valgrind browser proxies
 .DELETE_ON_ERROR:
 
@@ -18,6 +18,7 @@ help:
 	@echo 'make test     the tests'
 	@echo 'make check    ruff, mypy, and the instructions of the hot paths'
 	@echo 'make autobahn the cases of the Autobahn suite, as long as they are: five minutes'
+	@echo 'make fuzz     decoder, frames, session and door by atheris: FUZZ_SECONDS=60 each'
 	@echo 'make chaos    kill a broker hundreds of times under load, and check that nothing acknowledged is lost'
 	@echo 'make simulate thousands of histories on a disk that loses what was not synced'
 	@echo 'make bench    the broker in every shape of load, beside a plain aiohttp broadcaster: tickwire bench'
@@ -36,6 +37,14 @@ demo: runtime
 
 test: dev strace peers redis browser proxies bench/build/marks.so
 	@$(python) -m pytest $(ARGS)
+
+FUZZ_SECONDS ?= 60
+
+fuzz: dev
+	@sh .ci/prepare fuzz
+	@for target in decoder frames session door; do \
+	  echo "fuzzing $$target for $(FUZZ_SECONDS) s"; \
+	  PYTHONPATH=tests $(python) -m fuzz $$target -max_total_time=$(FUZZ_SECONDS) -timeout=5 -verbosity=0 || exit 1; done
 
 autobahn: dev
 	@TICKWIRE_AUTOBAHN=whole $(python) -m pytest tests/server/test_autobahn.py $(ARGS)

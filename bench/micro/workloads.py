@@ -157,12 +157,12 @@ def match_among_a_thousand() -> Step:
 # the engine: from a frame to what is written, with peers that have no socket.
 
 
-def flush_to_a_hundred(guarded: bool = False) -> Step:
-    """Sixteen frames of a message each, acknowledged, and a flush to a hundred readers."""
+def publishing(count: int, to: int, guarded: bool = False) -> Step:
+    """So many frames of a message each, acknowledged, and a flush to so many readers."""
     house = House(sockets=True, guarded=guarded)
     writer = house.session()
-    readers(house, 100, [TOPIC])
-    frames = [encode(Publish(number, [Run(TOPIC, [tick(number)], 1)])) for number in range(16)]
+    readers(house, to, [TOPIC])
+    frames = [encode(Publish(number, [Run(TOPIC, [tick(number)], 1)])) for number in range(count)]
 
     def step() -> None:
         for frame in frames:
@@ -172,12 +172,16 @@ def flush_to_a_hundred(guarded: bool = False) -> Step:
     return step
 
 
-def flush_plain_frames(guarded: bool = False) -> Step:
-    """Sixteen frames of 64 messages that nobody waits for, to one reader."""
+def flush_to_a_hundred() -> Step:
+    return publishing(16, 100)
+
+
+def plain(size: int, to: int, guarded: bool = False) -> Step:
+    """Sixteen frames of so many messages that nobody waits for, in one read, and a flush to so many readers."""
     house = House(sockets=True, guarded=guarded)
     writer = house.session()
-    readers(house, 1, [TOPIC])
-    frames = [encode(Publish(None, [Run(TOPIC, ticks(64))])) for _ in range(16)]
+    readers(house, to, [TOPIC])
+    frames = [encode(Publish(None, [Run(TOPIC, ticks(size))])) for _ in range(16)]
 
     def step() -> None:
         writer.receive_all(list(frames), NOW, 64)
@@ -186,45 +190,8 @@ def flush_plain_frames(guarded: bool = False) -> Step:
     return step
 
 
-def fan_out(guarded: bool = False) -> Step:
-    """A frame of a message, acknowledged, and a flush to a thousand readers."""
-    house = House(sockets=True, guarded=guarded)
-    writer = house.session()
-    readers(house, 1_000, [TOPIC])
-    frame = encode(Publish(7, [Run(TOPIC, [tick(1)], 1)]))
-
-    def step() -> None:
-        writer.receive(frame, NOW)
-        house.flush()
-
-    return step
-
-
-def ingest(guarded: bool = False) -> Step:
-    """Sixteen frames of a message each, acknowledged, that nobody reads."""
-    house = House(sockets=True, guarded=guarded)
-    writer = house.session()
-    frames = [encode(Publish(number, [Run(TOPIC, [tick(number)], 1)])) for number in range(16)]
-
-    def step() -> None:
-        for frame in frames:
-            writer.receive(frame, NOW)
-        house.flush()
-
-    return step
-
-
-def ingest_plain(guarded: bool = False) -> Step:
-    """Sixteen frames of a message each, that nobody waits for or reads, in one read."""
-    house = House(sockets=True, guarded=guarded)
-    writer = house.session()
-    frames = [encode(Publish(None, [Run(TOPIC, [tick(number)])])) for number in range(16)]
-
-    def step() -> None:
-        writer.receive_all(list(frames), NOW, 64)
-        house.flush()
-
-    return step
+def flush_plain_frames() -> Step:
+    return plain(64, 1)
 
 
 def flush_plain_topics() -> Step:
@@ -391,12 +358,12 @@ def _done(error: object) -> None:
 
 # What authentication, rights and rates cost: the same without them and with them. `make cost` puts them beside each
 # other, with the share that may be added.
-GUARDED: dict[str, tuple[Callable[[bool], Step], float]] = {
-    "a publish to 1,000 readers": (fan_out, 0.05),
-    "16 publishes to 100 readers": (flush_to_a_hundred, 0.15),
-    "16 publishes, acknowledged": (ingest, 0.15),
-    "16 plain frames of a message": (ingest_plain, 0.15),
-    "16 plain frames of 64 messages": (flush_plain_frames, 0.15),
+GUARDED: dict[str, tuple[Callable[..., Step], float]] = {
+    "a publish to 1,000 readers": (partial(publishing, 1, 1_000), 0.05),
+    "16 publishes to 100 readers": (partial(publishing, 16, 100), 0.15),
+    "16 publishes, acknowledged": (partial(publishing, 16, 0), 0.15),
+    "16 plain frames of a message": (partial(plain, 1, 0), 0.15),
+    "16 plain frames of 64 messages": (partial(plain, 64, 1), 0.15),
 }
 
 SUITES: dict[str, dict[str, Workload]] = {
@@ -430,7 +397,7 @@ SUITES: dict[str, dict[str, Workload]] = {
 # Of these only a tree with a door has both, so that they are compared with each other and not with those of another.
 DOOR: dict[str, dict[str, Workload]] = {
     "door": {
-        f"{name}, {how}": partial(make, how == "guarded")
+        f"{name}, {how}": partial(make, guarded=how == "guarded")
         for name, (make, _) in GUARDED.items()
         for how in ("open", "guarded")
     },

@@ -7,6 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable
 from itertools import count
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -29,8 +30,10 @@ from .metrics import BrokerCollector, exposition
 from .pump import Pump
 from .settings import Settings, SettingsError
 from .storage import OK
-from .tls import Tls
 from .websocket import CLOSE_TIMEOUT, Socket, socket_class
+
+if TYPE_CHECKING:
+    from .tls import Tls
 
 log = logs.logger("tickwire.broker")
 
@@ -50,7 +53,7 @@ class Broker:
         self.failed = False  # the disk did, and the settings say that this is the end
         self._door = Door(self.settings, authenticate)
         self._audit = Audit(self.settings.audit_log)
-        self.tls = Tls(self.settings) if self.settings.tls_certificate else None
+        self.tls = _tls(self.settings)
         self._listener: Listener | None = None
         self._socket = socket_class(self.settings)
         self._connections: dict[Connection, None] = {}
@@ -310,3 +313,12 @@ class Broker:
             self._pump, self.settings.data, len(self._connections), self.refused_connections, days
         )
         return web.Response(body=exposition(collector), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def _tls(settings: Settings) -> Tls | None:
+    """What it stands on is loaded by those who want it."""
+    if not settings.tls_certificate:
+        return None
+    from .tls import Tls
+
+    return Tls(settings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -20,7 +20,9 @@ from .door.door import Door
 from .door.proxies import BadProxyHeader, read_proxy_header
 from .door.refusals import UpgradeRefused
 from .settings import Settings
-from .tls import Tls
+
+if TYPE_CHECKING:
+    from .tls import Tls
 
 _KEEP_ALIVE = 10.0  # seconds between two plain HTTP requests, such as Prometheus's
 _TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds

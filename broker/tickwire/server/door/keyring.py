@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from .. import logs
 from ..setting import SettingsError
 from ..settings import Settings
-from . import keys
-from .keys import BadKeys, Key
+
+if TYPE_CHECKING:
+    from .keys import Key
 
 log = logs.logger("tickwire.door")
 
@@ -24,7 +27,7 @@ class Keyring:
     """`current` are the keys that can be used now. Raises SettingsError where the settings name none that can."""
 
     def __init__(self, settings: Settings) -> None:
-        self._url = settings.auth_keys if keys.is_url(settings.auth_keys) else ""
+        self._url = settings.auth_keys if _is_url(settings.auth_keys) else ""
         self._every = settings.auth_keys_every
         self._fetched: list[Key] = []
         self._fetched_at: float | None = None
@@ -32,7 +35,7 @@ class Keyring:
         self._timer: asyncio.TimerHandle | None = None
         self._given: list[Key] = []
         if self._url:
-            keys.check_url(self._url)
+            _check_url(self._url)
         self.read(settings)
 
     @property
@@ -42,6 +45,10 @@ class Keyring:
     def read(self, settings: Settings) -> None:
         """Read anew what is in files. Raises SettingsError; then those of before stay."""
         given: list[Key] = []
+        if not (settings.auth_secret or settings.auth_secret_file or settings.auth_keys):
+            return
+        from . import keys
+
         if settings.auth_secret:
             given.append(keys.of_secret(settings.auth_secret.encode(), "auth_secret"))
         if settings.auth_secret_file:
@@ -82,15 +89,17 @@ class Keyring:
         self._fetching = None
 
     async def _fetch(self) -> None:
+        from . import keys
+
         try:
             async with (
                 aiohttp.ClientSession(timeout=_TIMEOUT) as http,
                 http.get(self._url, allow_redirects=False) as response,
             ):
                 if response.status != 200:
-                    raise BadKeys(f"answered {response.status}")
+                    raise keys.BadKeys(f"answered {response.status}")
                 self._fetched = keys.of_bytes(await _read(response))
-        except (aiohttp.ClientError, OSError, TimeoutError, BadKeys) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError, keys.BadKeys) as error:
             log.warning("cannot fetch keys", url=self._url, why=str(error) or type(error).__name__)
         else:
             log.info("fetched keys", url=self._url, keys=len(self._fetched))
@@ -104,6 +113,8 @@ class Keyring:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
+    from .keys import BadKeys
+
     data = bytearray()
     async for piece in response.content.iter_chunked(64 << 10):
         data += piece
@@ -113,8 +124,26 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _secret_in(path: Path) -> Key:
+    from . import keys
+
     try:
         secret = path.read_bytes().strip()
     except OSError as error:
         raise SettingsError(f"cannot read the secret in {str(path)!r}: {error.strerror}") from None
     return keys.of_secret(secret, f"the secret in {str(path)!r}")
+
+
+def _is_url(where: str) -> bool:
+    return "://" in where
+
+
+def _check_url(url: str) -> None:
+    """Raises SettingsError unless what comes from there is from there: HTTPS, or this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise SettingsError(f"auth_keys is {url!r}, which is no URL") from None
+    local = parts.scheme == "http" and host in ("localhost", "127.0.0.1", "::1")
+    if not host or not (parts.scheme == "https" or local):
+        raise SettingsError(f"auth_keys is {url!r}, but must be an https URL: keys over http could be anybody's")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
-
-import jwt
+from typing import TYPE_CHECKING, Any
 
 from tickwire.core.errors import Unauthorized
 from tickwire.core.rights import Identity
 
-from .keys import Key, find
 from .rights import BadRights, RightsTable, rights_in, rights_of
+
+if TYPE_CHECKING:
+    import jwt
+
+    from .keys import Key
 
 CLAIM = "tickwire"  # {"pub": [...], "sub": [...], "consume": [...]}
 TOKEN_BYTES = 8 << 10  # of a token: what is longer is not even looked at
@@ -98,6 +100,8 @@ class Tokens:
         )
 
     def _claims(self, token: str) -> dict[str, Any]:
+        import jwt  # here and below: only a broker that is shown tokens needs it
+
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
@@ -105,7 +109,7 @@ class Tokens:
         algorithm, id = header.get("alg"), header.get("kid")
         if not isinstance(algorithm, str) or (self._algorithms and algorithm not in self._algorithms):
             raise Unauthorized("the token is signed with an algorithm that is not accepted here")
-        keys = find(self.keys, id if isinstance(id, str) else None, algorithm)
+        keys = _find(self.keys, id if isinstance(id, str) else None, algorithm)
         if not keys:
             raise UnknownKey("the token is signed with a key that is not known here")
         for key in keys:
@@ -120,6 +124,8 @@ class Tokens:
         raise Unauthorized("the token's signature is wrong")
 
     def _decode(self, token: str, key: Key) -> dict[str, Any]:
+        import jwt
+
         claims: dict[str, Any] = jwt.decode(
             token,
             key.value,
@@ -134,6 +140,8 @@ class Tokens:
 
 def _why(error: jwt.PyJWTError) -> Unauthorized:
     """In our own words: a library's may quote the token."""
+    import jwt
+
     if isinstance(error, jwt.ExpiredSignatureError):
         return Unauthorized("the token has expired", "token_expired")
     if isinstance(error, jwt.ImmatureSignatureError):
@@ -145,3 +153,10 @@ def _why(error: jwt.PyJWTError) -> Unauthorized:
     if isinstance(error, jwt.MissingRequiredClaimError):
         return Unauthorized(f"the token has no claim {error.claim!r}")
     return Unauthorized("the token is not as it should be")
+
+
+def _find(keys: Iterable[Key], id: str | None, algorithm: str) -> list[Key]:
+    """Those that a token may have been signed with: with its id, or where either has none, of its algorithm."""
+    fitting = [key for key in keys if key.algorithm == algorithm]
+    named = [key for key in fitting if id is not None and key.id == id]
+    return named or [key for key in fitting if id is None or key.id is None]

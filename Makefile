@@ -9,7 +9,7 @@ c := bench/tickwire_bench/c
 load_c := $(wildcard $(c)/load.c $(c)/load/*.c $(c)/load/dialects/*.c)
 load_h := $(wildcard $(c)/load/*.h)
 
-.PHONY: help demo test check autobahn fuzz chaos simulate bench bench-peers bench-durable bench-micro compare cost clean
+.PHONY: help demo test check siege autobahn fuzz chaos simulate bench bench-peers bench-durable bench-micro compare cost clean
 .PHONY: runtime dev brokers peers compiler strace redis valgrind browser proxies
 .DELETE_ON_ERROR:
 
@@ -17,6 +17,7 @@ help:
 	@echo 'make demo     a broker, real prices replayed into it, readers that check them'
 	@echo 'make test     the tests'
 	@echo 'make check    ruff, mypy, and the instructions of the hot paths'
+	@echo 'make siege    all that is done to a broker, and 250 hostile connections for a minute'
 	@echo 'make autobahn the cases of the Autobahn suite, as long as they are: five minutes'
 	@echo 'make fuzz     decoder, frames, session and door by atheris: FUZZ_SECONDS=60 each'
 	@echo 'make chaos    kill a broker hundreds of times under load, and check that nothing acknowledged is lost'
@@ -37,6 +38,9 @@ demo: runtime
 
 test: dev strace peers redis browser proxies bench/build/marks.so
 	@$(python) -m pytest $(ARGS)
+
+siege: dev
+	@TICKWIRE_SIEGE=whole $(python) -m pytest tests/siege $(ARGS)
 
 FUZZ_SECONDS ?= 60
 

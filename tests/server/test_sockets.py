@@ -113,11 +113,13 @@ async def test_a_pong_is_not_overtaken(place: tuple[Broker, str]) -> None:
         for number in range(200):
             raw.send_message(b"%03d" % number, opcode=9)
             await writer.send(publish(number))
-        pongs, deliveries = [], 0
-        while len(pongs) < 200 or deliveries < 200:
+        pongs, deliveries = [b""], 0
+        while pongs[-1] != b"199" or deliveries < 200:
             message = await raw.next_message()
             if message[0] == 0x8A:
                 pongs.append(message[2:])
             else:
                 deliveries += message.count(b"\xc4\x01x")
-        assert pongs == [b"%03d" % number for number in range(200)]
+        # Of many that wait the last may stand for all, but each comes in its turn.
+        assert pongs[1:] == sorted({*pongs[1:]})
+        assert pongs[1] == b"000"

@@ -30,6 +30,8 @@ def read(url: str, seconds: int) -> dict[str, Any]:
     return found
 
 
+# Not in `make test`: for a minute and a half it takes both cores, and what it compares wants them.
+@pytest.mark.skipif(os.environ.get("TICKWIRE_SIEGE") != "whole", reason="make siege")
 @pytest.mark.timeout(200)
 def test_a_hostile_crowd_does_not_keep_a_thousand_readers_waiting() -> None:
     with besieged("--connections-per-ip", "3000", "--max-topics", "5000", "--retain-seconds", "5") as siege:

@@ -7,7 +7,8 @@ import signal
 
 from hypothesis import HealthCheck, Phase, settings
 
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Half of what hypothesis has by itself: with a hundred the tests take two minutes more, and `long` is for the long run.
+settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("long", parent=settings.get_profile("default"), max_examples=2_000)
 settings.register_profile("no-shrink", parent=settings.get_profile("default"), phases=[Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from .refusals import AddressForbidden, ConnectingTooFast, Full, TooManyConnections, TooManyUnauthenticated
@@ -18,6 +19,7 @@ Address = IPv4Address | IPv6Address
 _LOOK_EVERY = 1.0  # seconds, to forget whose buckets are full
 
 
+@lru_cache(maxsize=4096)  # a storm of one address asks for it thrice a connection
 def parse_address(text: str | None) -> Address | None:
     """An address as itself: an IPv4 one that is mapped into IPv6 is that, and a zone (`%eth0`) says nothing here."""
     try:
@@ -53,6 +55,7 @@ class Keys:
     wide: str = ""
 
 
+@lru_cache(maxsize=4096)
 def keys_of(address: Address | None, shown: str | None = None) -> Keys:
     """`shown` is what to call something that is no address: a Unix socket, or something stranger, all of a kind."""
     if address is None:

@@ -73,12 +73,6 @@ class Engine(Pipeline):
         self.catch_up.trailing[peer] = None
         self.due = True
 
-    def narrow(self, peer: Peer, id: int, readable: Callable[[str], tuple[str, ...]]) -> None:
-        """A subscription that catches up may read what this says of its pattern, and no more. Raises what it does."""
-        for trail in peer.trails:
-            if isinstance(trail, Trail) and trail.id == id:
-                trail.narrow(readable(trail.pattern))
-
     def tab_of(self, identity: Identity, now: float, before: int = 0, more: int = 0) -> Tab | None:
         """What counts what a connection of somebody asks for, who has subscribed `before` and will `more` times.
 

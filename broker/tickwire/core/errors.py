@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tickwire.wire.errors import Refused, TickwireError
+from tickwire.wire.errors import Refused, TickwireError, shown
 
 
 class Goodbye(TickwireError):
@@ -117,8 +117,7 @@ class Forbidden(Refused):
     """Somebody's rights do not reach that far."""
 
     def __init__(self, act: str, name: str) -> None:
-        shown = name if len(name) <= 64 else name[:61] + "..."
-        super().__init__("forbidden", f"this connection may not {act} {shown!r}")
+        super().__init__("forbidden", f"this connection may not {act} {shown(name)}")
 
 
 class Unauthorized(Goodbye):

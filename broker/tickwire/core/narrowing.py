@@ -10,6 +10,7 @@ from tickwire.wire.messages import Subscribe
 
 from .engine import Engine
 from .rights import Rights
+from .trails import Trail
 
 Refuse = Callable[[int, int, Refused], None]  # the kind of the frame that is refused from here on, its id, and why
 
@@ -22,7 +23,7 @@ def narrow(
     Returns the consumers that are left.
     """
     _narrow_live(engine, peer, rights, refuse, now)
-    _narrow_trails(engine, peer, rights, refuse)
+    _narrow_trails(peer, rights, refuse)
     if rights.subscribe is not None and peer.cursors:
         allows = rights.subscribe.allows
         peer.cursors = {log: cursor for log, cursor in peer.cursors.items() if allows(log.topic)}
@@ -38,10 +39,11 @@ def _narrow_live(engine: Engine, peer: Peer, rights: Rights, refuse: Refuse, now
             refuse(Subscribe.kind, id, refused)
 
 
-def _narrow_trails(engine: Engine, peer: Peer, rights: Rights, refuse: Refuse) -> None:
+def _narrow_trails(peer: Peer, rights: Rights, refuse: Refuse) -> None:
     for trail in peer.trails:
+        assert isinstance(trail, Trail)
         try:
-            engine.narrow(peer, trail.id, rights.readable)
+            trail.narrow(rights.readable(trail.pattern))
         except Refused as refused:
             peer.trails = tuple(each for each in peer.trails if each is not trail)
             refuse(Subscribe.kind, trail.id, refused)

@@ -234,7 +234,7 @@ class Broker:
     def _refuse(self, request: web.Request, refused: UpgradeRefused) -> web.Response:
         peer = self._peer_of(request)
         self._turned_away(str(self._door.client_of(request, peer) or peer), refused)
-        answer = web.Response(status=refused.status, text=f"{refused.text} [{refused.code}]\n", headers=refused.headers)
+        answer = web.Response(status=refused.status, text=f"{refused}\n", headers=refused.headers)
         answer.force_close()
         return answer
 

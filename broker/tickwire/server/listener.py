@@ -265,7 +265,7 @@ class Comer(asyncio.Protocol):
 
 def as_bytes(refused: UpgradeRefused) -> bytes:
     """The refusal as an answer of HTTP/1.1."""
-    body = f"{refused.text} [{refused.code}]\n".encode()
+    body = f"{refused}\n".encode()
     headers = {**refused.headers, "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body))}
     head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"HTTP/1.1 {refused.status} {_REASONS[refused.status]}\r\n{head}\r\n".encode() + body

@@ -33,12 +33,12 @@ class WireError(TickwireError):
 
 class BadTopic(Refused):
     def __init__(self, topic: str, why: str) -> None:
-        super().__init__("bad_topic", f"topic {_shown(topic)} {why}")
+        super().__init__("bad_topic", f"topic {shown(topic)} {why}")
 
 
 class BadPattern(Refused):
     def __init__(self, pattern: str, why: str) -> None:
-        super().__init__("bad_pattern", f"pattern {_shown(pattern)} {why}")
+        super().__init__("bad_pattern", f"pattern {shown(pattern)} {why}")
 
 
 class PayloadTooLarge(Refused):
@@ -55,6 +55,6 @@ class TooManyMessages(Refused):
         super().__init__("too_many_messages", text, {"count": count, "limit": limit})
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """The name as a person can read it, cut where it is long: an error is one line whatever it is about."""
     return repr(name if len(name) <= 64 else name[:61] + "...")

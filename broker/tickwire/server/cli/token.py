@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from ..quantity import parse_duration
-from ..setting import SettingsError
+from ..settings import ALGORITHMS, SettingsError
 from .client import Mistake
 
-_MAKES = {"HS256": "a secret", "RS256": "RSA, 2048 bits", "ES256": "P-256", "EdDSA": "Ed25519"}
+_WITH_KEYS = [algorithm for algorithm in ALGORITHMS if algorithm != "HS256"]
 _PATTERNS: dict[str, Any] = {"metavar": "PATTERN", "multiple": True}
 
 
@@ -35,9 +35,7 @@ _PATTERNS: dict[str, Any] = {"metavar": "PATTERN", "multiple": True}
 @click.option("--key", metavar="FILE", help="Sign with a private key (PEM).")
 @click.option("--new-secret", is_flag=True, help="Make a secret instead, and print it.")
 @click.option("--new-key", metavar="FILE", help="Make a private key instead; its public key goes into FILE.pub.")
-@click.option(
-    "--algorithm", type=click.Choice(list(_MAKES)[1:]), default="EdDSA", show_default=True, help="Of --new-key."
-)
+@click.option("--algorithm", type=click.Choice(_WITH_KEYS), default="EdDSA", show_default=True, help="Of --new-key.")
 def token(subject: str | None, new_secret: bool, new_key: str | None, algorithm: str, **given: Any) -> int:
     """Make a token for SUBJECT, and print it.
 

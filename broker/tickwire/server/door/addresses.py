@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from .refusals import AddressForbidden, ConnectingTooFast, Full, TooManyConnections, TooManyUnauthenticated
+from .refusals import AddressForbidden, ConnectingTooFast, Full, TooManyConnections
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -166,7 +166,7 @@ class AddressBook:
         if place.connections >= limits.connections:
             raise TooManyConnections(keys.narrow, limits.connections)
         if place.unauthenticated >= limits.unauthenticated:
-            raise TooManyUnauthenticated(keys.narrow, limits.unauthenticated)
+            raise TooManyConnections(keys.narrow, limits.unauthenticated, "that have not said who they are")
 
 
 class Entry:

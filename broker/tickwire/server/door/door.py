@@ -11,21 +11,17 @@ from aiohttp import web
 from tickwire.core.errors import Unauthorized
 from tickwire.core.rights import Identity
 
-from .. import logs
 from ..memory import Memory
 from ..open_files import most_connections
-from ..setting import SettingsError
 from ..settings import Settings
 from .addresses import Address, AddressBook, AddressLimits, Entry, is_in, keys_of, parse_address, parse_network
 from .handshake import check_handshake
 from .keyring import Keyring
 from .origins import Origins
 from .proxies import client_of
-from .refusals import MemoryFull, UpgradeRefused, UpgradeUnauthorized
+from .refusals import MemoryFull, UpgradeUnauthorized
 from .revoked import Revoked
 from .tokens import Tokens, UnknownKey
-
-log = logs.logger("tickwire.door")
 
 Answer = Identity | Awaitable[Identity]
 # Who somebody is: called with the token, if there is one, and the request. None turns it away.
@@ -80,8 +76,7 @@ class Door:
 
     def is_local(self, request: web.Request, peer: str | None) -> bool:
         """Whether it comes from this machine, and nobody has only passed it on from there."""
-        address = self.client_of(request, peer)
-        return address is not None and address.is_loopback and not any(name in request.headers for name in _OF_PROXIES)
+        return _is_near(request, self.client_of(request, peer))
 
     def trusts(self, peer: Address | None) -> bool:
         """Whether it is one of the proxies that say who the client is."""
@@ -102,7 +97,7 @@ class Door:
         place = self.count(address, peer, now) if entry is None else entry
         try:
             check_handshake(request, self._origins)
-            visitor = Visitor(self, request, str(address or peer or "unknown"), self.is_local(request, peer), place)
+            visitor = Visitor(self, request, str(address or peer or "unknown"), _is_near(request, address), place)
             visitor.known = await self._known(request, visitor.is_local)
         except BaseException:
             if entry is None:
@@ -188,6 +183,11 @@ class Door:
         return answer
 
 
+def _is_near(request: web.Request, client: Address | None) -> bool:
+    """Whether the client is on this machine, and nobody stands between who may only be passing it on."""
+    return client is not None and client.is_loopback and not any(name in request.headers for name in _OF_PROXIES)
+
+
 def _address_limits(settings: Settings) -> AddressLimits:
     cap = settings.connections_per_ip
     return AddressLimits(
@@ -212,6 +212,3 @@ def _certificate_name(transport: Any) -> str | None:
             return str(name)
     names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
     return names[0] if names else None
-
-
-__all__ = ["Door", "Hook", "SettingsError", "UpgradeRefused", "Visitor"]

@@ -109,16 +109,9 @@ class MemoryFull(UpgradeRefused):
 
 
 class TooManyConnections(_TooMany):
-    def __init__(self, key: str, limit: int) -> None:
+    def __init__(self, key: str, limit: int, which: str = "already") -> None:
         self.limit = limit
-        text = f"{key} has {limit} connections already, which is the limit for one address"
-        super().__init__("too_many_connections", text)
-
-
-class TooManyUnauthenticated(_TooMany):
-    def __init__(self, key: str, limit: int) -> None:
-        self.limit = limit
-        text = f"{key} has {limit} connections that have not said who they are, which is the limit for one address"
+        text = f"{key} has {limit} connections {which}, which is the limit for one address"
         super().__init__("too_many_connections", text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -128,7 +129,7 @@ async def test_a_server_without_tls_is_no_case_of_tls(load: Load) -> None:
         ended = await load(*at(port_of(url)), "--tls")
 
     assert (ended.code, ended.output) == (1, "")
-    assert "TLS of reader 0, in the handshake" in ended.errors
+    assert re.search(r"TLS of reader \d+, in the handshake", ended.errors)  # whichever is answered first
 
 
 async def test_a_storm_is_over_when_the_last_is_back(load: Load) -> None:

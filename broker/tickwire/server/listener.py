@@ -45,6 +45,7 @@ class Listener:
             app,
             access_log=None,
             keepalive_timeout=_KEEP_ALIVE,
+            tcp_keepalive=False,  # our own pings look for who is gone
             lingering_time=_LINGER,
             shutdown_timeout=1.0,
             logger=_http_logger(),

@@ -6,7 +6,6 @@ is: both count.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -43,8 +42,8 @@ def parse_network(text: str) -> Network:
     return network
 
 
-def is_in(address: Address | None, networks: Iterable[Network]) -> bool:
-    return address is not None and any(address in network for network in networks)
+def is_in(address: Address | None, networks: tuple[Network, ...]) -> bool:
+    return bool(networks) and address is not None and any(address in network for network in networks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from tickwire.wire.messages import End, Join, Refusal, Subscribe
 
 from .commits import Commit
 from .groups import Groups
+from .holdings import Holding
 from .identity import Publisher
 from .joining import Joiner
 from .limits import Limits
@@ -62,6 +63,7 @@ class Engine(Pipeline):
         self.on_refusal: Callable[[Any, Refused], None] | None = None  # told of the session and what it was refused
         self.sessions: dict[Publisher, Superseded] = {}  # the newest connection of each publisher that is here
         self._meters: WeakValueDictionary[str, Meter] = WeakValueDictionary()  # of subjects that are here
+        self._holdings: WeakValueDictionary[str, Holding] = WeakValueDictionary()  # of those that have something
         self._joiner = Joiner(deflater, self.stats)
 
     # What sessions ask for.
@@ -72,6 +74,16 @@ class Engine(Pipeline):
         peer.trails = (*peer.trails, trail)
         self.catch_up.trailing[peer] = None
         self.due = True
+
+    def holding_of(self, identity: Identity) -> Holding | None:
+        """What the subject of an identity holds; None where that is not counted."""
+        allowance, subject = self.limits.allowance, identity.subject
+        if subject is None or not allowance:
+            return None
+        holding = self._holdings.get(subject)
+        if holding is None:
+            holding = self._holdings[subject] = Holding(subject, allowance)
+        return holding
 
     def tab_of(self, identity: Identity, now: float, before: int = 0, more: int = 0) -> Tab | None:
         """What counts what a connection of somebody asks for, who has subscribed `before` and will `more` times.

@@ -47,6 +47,17 @@ class TooManyTopics(Refused):
         super().__init__("too_many_topics", text, {"limit": limit})
 
 
+class HoldsTooMany(Refused):
+    """A subject has as many of something as it may have at a time."""
+
+    def __init__(self, subject: str, what: str, limit: int) -> None:
+        text = f"subject {shown(subject)} holds {limit} {_HELD[what]} already, which is the limit"
+        super().__init__(f"too_many_{what}", text, {"limit": limit})
+
+
+_HELD = {"topics": "topics", "groups": "consumer groups"}
+
+
 class AlreadyGreeted(Refused):
     def __init__(self) -> None:
         super().__init__("already_greeted", "this connection has said HELLO already")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tickwire.wire import limits as wire
 
+from .holdings import Allowance
 from .policy import Policies
 from .rates import Rates
 
@@ -41,6 +42,8 @@ class Limits:
 
     rates: Rates = field(default_factory=Rates)  # of one connection
     subject_rates: Rates = field(default_factory=Rates)  # of all connections of one subject together
+
+    allowance: Allowance = field(default_factory=Allowance)  # of one subject
 
     beat_every: float = 20.0
     give_up_after: float = 50.0

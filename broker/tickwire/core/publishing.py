@@ -14,19 +14,22 @@ from tickwire.wire.topics import check_topic, is_reserved
 
 from .engine import Engine
 from .errors import Forbidden, IdentityRequired, ReservedTopic, StoreDown
+from .holdings import Holding
 from .identity import Publisher, Repeat, checksum_of
 from .rights import Grant
 from .topic import Topic
 
 
 class Publishing:
-    """Takes the PUBLISH frames of a session. `publisher` is who it said it is, if it did; `grant` what it may do."""
+    """Takes the PUBLISH frames of a session. `publisher` is who it said it is, if it did; `grant` what it may do,
+    `holding` what its subject has, where that is counted."""
 
-    __slots__ = ("_engine", "_peer", "grant", "messages", "publisher")
+    __slots__ = ("_engine", "_peer", "grant", "holding", "messages", "publisher")
 
     def __init__(self, engine: Engine, peer: Peer) -> None:
         self._engine, self._peer = engine, peer
         self.grant: Grant | None = None
+        self.holding: Holding | None = None
         self.messages = 0  # that the last `take_plain` took
         self.publisher: Publisher | None = None
 
@@ -110,7 +113,7 @@ class Publishing:
             return [engine.append(peer, topic, run.payloads, size, run.format)], [topic]
         sizes = [self._checked(run) for run in runs]
         self._check_count(runs)
-        topics = engine.topics.claim([run.topic for run in runs], now)
+        topics = engine.topics.claim([run.topic for run in runs], now, self.holding)
         self._check_store(topics)
         each = zip(topics, runs, sizes, strict=True)
         return [engine.append(peer, topic, run.payloads, size, run.format) for topic, run, size in each], topics

@@ -9,6 +9,7 @@ from tickwire.fanout.log import TopicLog
 from tickwire.fanout.peer import NOT_BUILT, Audience, Interest, Peer, Restricted
 from tickwire.wire.topics import is_exact, matcher
 
+from .holdings import Holding
 from .index import Index
 from .topic import Topic
 from .topics import Topics
@@ -33,7 +34,13 @@ class Readership:
         self._stamp, self._changes = stamp, 0
 
     def subscribe(
-        self, peer: Peer, id: int, pattern: str, now: float, readable: tuple[str, ...] | None = None
+        self,
+        peer: Peer,
+        id: int,
+        pattern: str,
+        now: float,
+        readable: tuple[str, ...] | None = None,
+        holding: Holding | None = None,
     ) -> int | None:
         """Give the peer a subscription under a new id; returns the topic's next offset, if the pattern names one.
 
@@ -41,7 +48,7 @@ class Readership:
         """
         offset = None
         if is_exact(pattern):
-            topic = self._topics.of(pattern, now)
+            topic = self._topics.of(pattern, now, holding)
             topic.matched = -1
             offset = topic.log.end
         if readable is None or readable == (pattern,):

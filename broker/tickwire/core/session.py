@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tickwire.fanout.catchup import LIVE
-from tickwire.fanout.peer import Peer
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
 from tickwire.wire.errors import Refused, WireError
 from tickwire.wire.in_place import publish_in_place
-from tickwire.wire.limits import HELLO_BYTES, VERSION
+from tickwire.wire.limits import HELLO_BYTES
 from tickwire.wire.messages import (
     Beat,
     Bye,
@@ -24,70 +23,39 @@ from tickwire.wire.messages import (
     List,
     Publish,
     Refresh,
-    Refreshed,
-    Refusal,
     Returned,
     Subscribe,
     Subscribed,
     Unsubscribe,
     Unsubscribed,
-    Welcome,
     Window,
 )
 from tickwire.wire.topics import check_pattern, is_exact
 
-from .engine import Engine
+from .admission import Admission
 from .errors import (
-    AlreadyGreeted,
     FrameTooLarge,
     Goodbye,
     OffsetOfPattern,
-    OtherSubject,
     SubscriptionExists,
     TooManySubscriptions,
-    Unauthorized,
     UnknownConsumer,
     UnknownSubscription,
 )
-from .host import NOBODY_ASKS, Host
-from .identity import Publisher
-from .narrowing import narrow
-from .publishing import Publishing
-from .rates import Tab
-from .rights import ANYBODY, Identity
 from .trails import Trail
 
 _EARLIEST = ("earliest",)
 _TOGETHER_BYTES = 1_024  # of a frame, from which it is worth a look whether its payloads can be left as they stand
 _SUBSCRIBES = (Subscribe, Consume)
-_NO_CONSUMERS: frozenset[int] = frozenset()  # shared: one of its own is 216 bytes a connection
 # While a commit is under way nothing is sealed, for several turns of the loop. A publisher with eight batches of 100 KB
 # in flight that was held to one turn's share had three of them in a commit.
 _TURNS_OF_A_COMMIT = 4
 
 
-class Session:
+class Session(Admission):
     """`receive` acts on a frame; what it answers leaves with the next flush. Raises Goodbye when it cannot go on."""
 
-    __slots__ = (
-        "_asks", "_consumers", "_counts", "_engine", "_host", "_publishing", "_subscribed", "_tab", "client", "greeted",
-        "identity", "peer", "superseded"
-    )  # fmt: skip
-
-    def __init__(self, engine: Engine, peer: Peer, host: Host | None = None) -> None:
-        self.peer = peer
-        self.identity = ANYBODY  # until it is known
-        self._host = host or NOBODY_ASKS
-        self._asks: Hello | Refresh | None = None  # whose token is being looked at
-        self._tab: Tab | None = None  # where there are rates
-        self._counts = False  # whether publishes count too
-        self._subscribed = 0  # what it has subscribed to, ever
-        self.greeted = False
-        self.client: str | None = None  # what it says it is
-        self._engine = engine
-        self.superseded = False  # the same publisher has come back over another connection
-        self._publishing = Publishing(engine, peer)
-        self._consumers = _NO_CONSUMERS  # the ids of its places in consumer groups
+    __slots__ = ()
 
     def receive_all(self, frames: list[bytes], now: float, most: int) -> tuple[int, int]:
         """Act on frames that came together, until the peer must wait or `most` of them had to be decoded.
@@ -151,70 +119,10 @@ class Session:
             return True
         return self._asks is not None or (self._tab is not None and self._tab.owes_until is not None)
 
-    def go_on(self, now: float) -> None:
-        """Time has passed: what was asked for may be paid for by now."""
-        tab = self._tab
-        if tab is not None and tab.owes_until is not None and tab.owes_until <= now:
-            tab.owes_until = None
-
     @property
     def clogged(self) -> bool:
         """Whether so many replies wait for this peer that it must read before it may ask for more."""
         return self.peer.reply_bytes > self._engine.limits.reply_bytes
-
-    def leave(self) -> None:
-        """The connection is gone."""
-        if (publisher := self._publishing.publisher) is not None and self._engine.sessions.get(publisher) is self:
-            del self._engine.sessions[publisher]
-        self._engine.leave(self.peer)
-
-    # How fast it may ask.
-
-    def _turns_away(self, now: float) -> bool:
-        """Whether it has asked for so much that it is not even made to wait."""
-        return self._tab is not None and self._tab.refuses(now)
-
-    def _affords(self, publish: Publish, frame: bytes, now: float) -> bool:
-        """Count a frame, or refuse it. Raises Goodbye where it does not stop asking."""
-        tab, runs = self._tab, publish.runs
-        assert tab is not None
-        if tab.refuses_until is not None and tab.refuses(now):
-            self._refuse(Publish.kind, publish.id, tab.refusal(now))
-            return False
-        tab.turned_away = 0
-        tab.frames -= 1
-        tab.bytes -= len(frame)
-        tab.messages -= len(runs[0].payloads) if len(runs) == 1 else sum([len(run.payloads) for run in runs])
-        if tab.frames < 0 or tab.bytes < 0 or tab.messages < 0:
-            tab.draw(now)
-        return True
-
-    def _count(self, now: float, frames: list[bytes]) -> None:
-        """The same of plain frames that were taken."""
-        tab = self._tab
-        assert tab is not None
-        tab.frames -= len(frames)
-        tab.bytes -= sum(map(len, frames))
-        tab.messages -= self._publishing.messages
-        if tab.frames < 0 or tab.bytes < 0 or tab.messages < 0:
-            tab.draw(now)
-
-    def _may_subscribe(self, message: Subscribe | Consume, now: float) -> bool:
-        """The same of a subscription."""
-        if self._turns_away(now):
-            assert self._tab is not None
-            self._refuse(message.kind, message.id, self._tab.refusal(now))
-            return False
-        self._subscribes(1, now)
-        return True
-
-    def _subscribes(self, count: int, now: float) -> None:
-        if self._tab is None:
-            self._tab = self._engine.tab_of(self.identity, now, self._subscribed, count)
-        self._subscribed += count
-        if self._tab is not None:
-            self._tab.turned_away = 0
-            self._tab.draw(now, count)
 
     def _malformed(self, error: WireError) -> None:
         if error.code == "bad_frame" or not self.greeted:
@@ -222,93 +130,16 @@ class Session:
             raise Goodbye(code, error.text) from None
         self._refuse(error.kind, error.id, Refused(error.code, error.text))
 
-    def _refuse(self, kind: int | None, id: int | None, refused: Refused) -> None:
-        self._engine.stats.refusals += 1
-        if self._engine.on_refusal is not None:
-            self._engine.on_refusal(self, refused)
-        refusal = Refusal(kind or 0, id, refused.code, refused.text, refused.details or None)
-        self._engine.reply(self.peer, encode(refusal))
+    # Subscriptions.
 
-    def _hello(self, hello: Hello, now: float) -> None:
-        if self.greeted:
-            raise AlreadyGreeted
-        if VERSION not in hello.versions:
-            raise Goodbye("version_unsupported", f"this broker speaks version {VERSION}, not {hello.versions[:8]}")
-        self._ask(hello, hello.token, now)
-
-    def _refresh(self, refresh: Refresh, now: float) -> None:
-        self._ask(refresh, refresh.token, now)
-
-    def _ask(self, asks: Hello | Refresh, token: str | None, now: float) -> None:
-        """Have a token looked at. Nothing else is acted on before that is done."""
-        self._asks = asks
-        try:
-            identity = self._host.identify(token)
-        except Unauthorized as error:
-            self.reject(error)
-            return
-        if identity is not None:
-            self.admit(identity, now)
-
-    def reject(self, error: Unauthorized) -> None:
-        """The token is no good. A connection that had one goes on with that; raises Goodbye where there was none."""
-        asks, self._asks = self._asks, None
-        if type(asks) is not Refresh:
-            raise error
-        self._refuse(Refresh.kind, asks.id, Refused(error.code, error.text))
-
-    def admit(self, identity: Identity, now: float) -> None:
-        """It is known who this is."""
-        asks, self._asks = self._asks, None
-        if isinstance(asks, Refresh):
-            if identity.subject != self.identity.subject:
-                self._refuse(Refresh.kind, asks.id, OtherSubject())
-                return
-            self.become(identity, now)
-            self._engine.reply(self.peer, encode(Refreshed(asks.id, _ends(identity))))
-        elif asks is not None:
-            self._welcome(asks, identity, now)
-
-    def _welcome(self, hello: Hello, identity: Identity, now: float) -> None:
-        engine = self._engine
-        self.greeted, self.client = True, hello.client
-        self.become(identity, now)
-        if hello.publisher is not None:
-            self._come_back((hello.publisher, hello.incarnation or 0))
-        capabilities = {"ack": engine.store.acknowledges, "server": engine.server}
-        limits = engine.limits.for_welcome()
-        if (ends := _ends(identity)) is not None:
-            limits["token_expires_us"] = ends
-        engine.reply(self.peer, encode(Welcome(VERSION, engine.epoch, engine.stamp, limits, capabilities)))
-        if hello.subscriptions:
-            self._subscribes(len(hello.subscriptions), now)
-        for subscribe in hello.subscriptions:
+    def welcomed(self, subscriptions: Sequence[Subscribe], now: float) -> None:
+        if subscriptions:
+            self._subscribes(len(subscriptions), now)
+        for subscribe in subscriptions:
             try:
                 self._subscribe(subscribe, now)
             except Refused as refused:
                 self._refuse(Subscribe.kind, subscribe.id, refused)
-
-    def become(self, identity: Identity, now: float) -> None:
-        """Go on with what this one may do. Subscriptions that it does not reach any more are refused from here on."""
-        before, self.identity = self.identity.rights, identity
-        if self._tab is None:
-            self._tab = self._engine.tab_of(identity, now)
-            self._counts = self._tab is not None
-        self._host.identified(identity)
-        self._publishing.grant = identity.rights.publish
-        if before.subscribe is not identity.rights.subscribe or before.consume is not identity.rights.consume:
-            self._consumers = narrow(self._engine, self.peer, self._consumers, identity.rights, self._refuse, now)
-
-    def _come_back(self, publisher: Publisher) -> None:
-        """Of one publisher the newest connection counts: what still comes over an older one would come out of order."""
-        sessions = self._engine.sessions
-        older = sessions.get(publisher)
-        if older is not None:
-            if older.identity.subject != self.identity.subject:
-                raise Goodbye("taken_over", "this publisher is connected, as another subject")
-            older.superseded = True
-        self._publishing.publisher = publisher
-        sessions[publisher] = self
 
     def _subscribe(self, subscribe: Subscribe, now: float) -> None:
         check_pattern(subscribe.pattern)
@@ -317,14 +148,15 @@ class Session:
         if subscribe.group is not None:
             rights.check_share(subscribe.pattern)
             stream = peer.next_stream()
-            engine.groups.join_live(peer, subscribe.id, subscribe.pattern, subscribe.group, stream, now)
+            engine.groups.join_live(peer, subscribe.id, subscribe.pattern, subscribe.group, stream, self._holding)
             self._consumers |= {subscribe.id}
             self._answer(subscribe.id, stream, None)
         elif subscribe.seen or subscribe.since or subscribe.once:
             self._subscribe_since(subscribe, rights.readable(subscribe.pattern), now)
         else:
             pattern = subscribe.pattern
-            offset = engine.readership.subscribe(peer, subscribe.id, pattern, now, rights.readable(pattern))
+            readable = rights.readable(pattern)
+            offset = engine.readership.subscribe(peer, subscribe.id, pattern, now, readable, self._holding)
             self._answer(subscribe.id, LIVE, offset)
 
     def _subscribe_since(self, subscribe: Subscribe, readable: tuple[str, ...], now: float) -> None:
@@ -335,7 +167,7 @@ class Session:
         exact = is_exact(pattern)
         if not exact and subscribe.since and subscribe.since[0] == "offset":
             raise OffsetOfPattern(pattern)
-        offset = engine.topics.of(pattern, now).log.end if exact else None
+        offset = engine.topics.of(pattern, now, self._holding).log.end if exact else None
         trail = Trail(engine.topics, subscribe, engine.epoch, readable)
         if trail.at_present() and not trail.once:
             engine.readership.subscribe(peer, subscribe.id, pattern, now, readable)
@@ -378,7 +210,7 @@ class Session:
         limits, stream = self._engine.limits, self.peer.next_stream()
         consume.ack_timeout_ms = consume.ack_timeout_ms or int(limits.ack_timeout * 1000)
         consume.attempts = consume.attempts or limits.attempts
-        self._engine.groups.join(self.peer, consume, stream, now)
+        self._engine.groups.join(self.peer, consume, stream, self._holding)
         self._consumers |= {consume.id}
         self._answer(consume.id, stream, None)
 
@@ -419,11 +251,6 @@ class Session:
 
     def _bye(self, bye: Bye, now: float) -> None:
         """The close follows."""
-
-
-def _ends(identity: Identity) -> int | None:
-    """When a token expires, in microseconds of Unix time."""
-    return None if identity.expires_at is None else max(0, int(identity.expires_at * 1e6))
 
 
 def _id_of(message: Any) -> int | None:

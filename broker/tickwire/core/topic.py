@@ -11,6 +11,8 @@ from tickwire.wire.encode import encode_section
 from tickwire.wire.limits import MSGPACK
 from tickwire.wire.topics import is_reserved
 
+from .holdings import Holding
+
 
 class Topic:
     """Offsets below `log.end` are shown, those below `sealed` on their way to the store; `end` is given out next."""
@@ -26,6 +28,7 @@ class Topic:
         "durable",
         "end",
         "first",
+        "holding",
         "interests",
         "log",
         "matched",
@@ -38,8 +41,9 @@ class Topic:
         "touched",
     )
 
-    def __init__(self, name: str, log: TopicLog, born: int = 0) -> None:
+    def __init__(self, name: str, log: TopicLog, born: int = 0, holding: Holding | None = None) -> None:
         self.name = name
+        self.holding = holding  # of the subject that made it, where those are counted
         self.reserved = is_reserved(name)
         self.first = self.sealed = self.end = log.end
         self.log = log

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from tickwire.fanout.log import TopicLog
 
 from .errors import TooManyTopics
+from .holdings import Holding
 from .limits import Limits
 from .retention import Retention
 from .rights import Grant
@@ -36,13 +37,14 @@ class Topics(dict[str, Topic]):
         for stored in sorted(life.topics, key=lambda topic: topic.stamp):
             self._restore(stored)
 
-    def of(self, name: str, now: float) -> Topic:
-        """The topic of a checked name, made where there is none. Raises TooManyTopics."""
+    def of(self, name: str, now: float, holding: Holding | None = None) -> Topic:
+        """The topic of a checked name, made where there is none. Raises TooManyTopics, and HoldsTooMany."""
         topic = self.get(name)
         if topic is None:
-            if len(self) >= self._limits.topics:
-                raise TooManyTopics(self._limits.topics)
-            topic = self[name] = Topic(name, self._new_log(name), self.stamp)
+            self._check_room(1, holding)
+            topic = self[name] = Topic(name, self._new_log(name), self.stamp, holding)
+            if holding is not None:
+                holding.topics += 1
             self.retention.created(topic, now)
         return topic
 
@@ -55,12 +57,10 @@ class Topics(dict[str, Topic]):
             heads = self._granted_heads[grant] = {}
         return heads
 
-    def claim(self, names: list[str], now: float) -> list[Topic]:
-        """The topics of checked names, all of them or TooManyTopics."""
-        new = {name for name in names if name not in self}
-        if len(self) + len(new) > self._limits.topics:
-            raise TooManyTopics(self._limits.topics)
-        return [self.of(name, now) for name in names]
+    def claim(self, names: list[str], now: float, holding: Holding | None = None) -> list[Topic]:
+        """The topics of checked names, all of them or what `of` raises."""
+        self._check_room(len({name for name in names if name not in self}), holding)
+        return [self.of(name, now, holding) for name in names]
 
     def keep(self, sealed: list[Sealed], stamp: int, now: float) -> None:
         """Put the sections of a flush, whose stamp is the newest of all, into the logs of their topics."""
@@ -116,6 +116,12 @@ class Topics(dict[str, Topic]):
         freed, self._freed = self._freed, []
         return freed
 
+    def _check_room(self, more: int, holding: Holding | None) -> None:
+        if len(self) + more > self._limits.topics:
+            raise TooManyTopics(self._limits.topics)
+        if holding is not None:
+            holding.check_topics(more)
+
     def _new_log(self, name: str) -> TopicLog:
         limits, policy = self._limits, self._limits.policies.of(name)
         if self._durable and policy.durable:
@@ -157,6 +163,8 @@ class Topics(dict[str, Topic]):
             self._freed.append(topic.name)
         self.freed_stamp = max(self.freed_stamp, topic.stamp)
         del self[topic.name]
+        if topic.holding is not None:
+            topic.holding.topics -= 1
         self._heads.clear()
         self._granted_heads = WeakKeyDictionary()
         self.by_stamp.pop(topic, None)

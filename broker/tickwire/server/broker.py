@@ -37,7 +37,15 @@ if TYPE_CHECKING:
 
 log = logs.logger("tickwire.broker")
 
-_AUDITED = {"forbidden", "unauthorized", "token_expired", "token_revoked", "too_many_topics", "too_many_subscriptions"}
+_AUDITED = {
+    "forbidden",
+    "unauthorized",
+    "token_expired",
+    "token_revoked",
+    "too_many_topics",
+    "too_many_groups",
+    "too_many_subscriptions",
+}
 
 
 class Broker:

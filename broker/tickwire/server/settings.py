@@ -194,6 +194,18 @@ class Settings:
     subject_subscriptions_per_second: int = count(
         0, "Subscriptions and consumers that they begin; the same.", _RATES, "subscriptions", low=0
     )
+    subject_connections: int = count(
+        0, "Connections that one subject has; 0 is no bound.", _RATES, "connections", low=0
+    )
+    subject_topics: int = count(
+        0,
+        "Topics that one subject has made, by a publish or a subscription; the same.",
+        _RATES,
+        "topics",
+        low=0,
+        high=100_000_000,
+    )
+    subject_groups: int = count(0, "Consumer groups that it has begun; the same.", _RATES, "groups", low=0)
     rate_burst: float = seconds(
         2.0, "How many seconds' worth of a rate may come at once. What is above that is read later.", _RATES, low=0.1
     )

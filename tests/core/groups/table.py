@@ -153,12 +153,12 @@ class Seat:
 
     def consume(self, pattern: str, id: int = 1, group: str = "g", max_unacked: int = 1_000, attempts: int = 5) -> Seat:
         consume = Consume(id, pattern, group, max_unacked, 30_000, attempts)
-        self.table.groups.join(self.peer, consume, self.peer.next_stream(), self.table.now)
+        self.table.groups.join(self.peer, consume, self.peer.next_stream())
         self.table.deal()
         return self
 
     def share(self, pattern: str, id: int = 1, group: str = "live") -> Seat:
-        self.table.groups.join_live(self.peer, id, pattern, group, self.peer.next_stream(), self.table.now)
+        self.table.groups.join_live(self.peer, id, pattern, group, self.peer.next_stream())
         return self
 
     def ack(self, *ranges: Range, id: int = 1) -> None:

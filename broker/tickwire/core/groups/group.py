@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from tickwire.core.holdings import Holding
 from tickwire.fanout.peer import Peer
 from tickwire.wire import messages
 from tickwire.wire.encode import pack
@@ -32,6 +33,7 @@ class Group:
     """
 
     def __init__(self, name: str, pattern: str, live_from: int | None, serial: int, common: Common) -> None:
+        self.holding: Holding | None = None  # of the subject that began it, where those are counted
         self.name, self.pattern, self.serial = name, pattern, serial
         self.live = live_from is not None
         self.over = False

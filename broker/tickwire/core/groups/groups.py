@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from tickwire.core.errors import UnknownConsumer
+from tickwire.core.holdings import Holding
 from tickwire.core.stats import Stats
 from tickwire.core.store import GroupCursor, StoredGroup
 from tickwire.core.topic import Topic
@@ -75,25 +76,27 @@ class Groups:
 
     # Members.
 
-    def join(self, peer: Peer, consume: Consume, stream: int, now: float) -> None:
+    def join(self, peer: Peer, consume: Consume, stream: int, holding: Holding | None = None) -> None:
         """Make a connection a member of a group, which begins where there is none of that name.
 
-        Raises BadGroup, GroupConflict where the group consumes something else, TooManyGroups.
+        Raises BadGroup, GroupConflict where the group consumes something else, TooManyGroups, HoldsTooMany.
         """
         group = self._groups.get(consume.group)
         if group is None:
-            self._check_new(consume.group)
-            group = self._begin(consume.group, consume.pattern, None)
+            self._check_new(consume.group, holding)
+            group = self._begin(consume.group, consume.pattern, None, holding)
             group.books.begin()
             self._new.append((consume.group, consume.pattern))
         self._join(group, consume.pattern, False, Member(peer, consume.id, stream, consume))
 
-    def join_live(self, peer: Peer, id: int, pattern: str, group: str, stream: int, now: float) -> None:
+    def join_live(
+        self, peer: Peer, id: int, pattern: str, group: str, stream: int, holding: Holding | None = None
+    ) -> None:
         """The same for a group that begins with what comes next, has no acks, and ends with its last member."""
         joined = self._groups.get(group)
         if joined is None:
-            self._check_new(group)
-            joined = self._begin(group, pattern, self._topics.stamp)
+            self._check_new(group, holding)
+            joined = self._begin(group, pattern, self._topics.stamp, holding)
         self._join(joined, pattern, True, Member(peer, id, stream, None))
 
     def leave(self, peer: Peer, id: int) -> None:
@@ -214,7 +217,7 @@ class Groups:
         except KeyError:
             raise UnknownConsumer(id) from None
 
-    def _check_new(self, group: str) -> None:
+    def _check_new(self, group: str, holding: Holding | None) -> None:
         try:
             check_topic(DEAD + group)
         except BadTopic:
@@ -223,10 +226,15 @@ class Groups:
             raise BadGroup(group)
         if len(self._groups) >= self._limit:
             raise TooManyGroups(self._limit)
+        if holding is not None:
+            holding.check_group()
 
-    def _begin(self, name: str, pattern: str, live_from: int | None) -> Group:
+    def _begin(self, name: str, pattern: str, live_from: int | None, holding: Holding | None = None) -> Group:
         self._serial += 1
         group = self._groups[name] = Group(name, pattern, live_from, self._serial, self._common)
+        if holding is not None:
+            group.holding = holding
+            holding.groups += 1
         self._active[group] = None
         return group
 
@@ -244,6 +252,8 @@ class Groups:
             self._serial += 1  # what is known of topics is looked up anew, and this is not found
             group.over = True
             del self._groups[group.name]
+            if group.holding is not None:
+                group.holding.groups -= 1
             del self._active[group]
 
     def _meet(self, topic: Topic, known: _Known | None) -> _Known:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import re
 import signal
 
@@ -196,6 +198,37 @@ async def test_a_slow_reader_that_still_takes_bytes_is_not_given_up() -> None:
 
         assert len(broker.engine.catch_up.behind) == 1
         reading.cancel()
+
+
+async def test_who_takes_next_to_nothing_is_closed_though_it_sends_signs_of_life(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "tickwire")
+    broker = Broker(Settings(beat_every=0.1, give_up_after=0.6, unsent_bytes=4 * KIB, slowest_bytes=100_000))
+    async with broker.serving(port=0) as url, upgraded(url) as slow, connected(url) as writer:
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        slow.send_message(encode(Hello(subscriptions=[Subscribe(1, "a")])))
+        reading, taking = asyncio.create_task(answer_pings(writer)), asyncio.create_task(take_a_little(slow))
+        for number in range(60):
+            await writer.send(Publish(number, [Run("a", [bytes(200_000)])]))
+        await eventually(lambda: broker.engine.stats.fell_behind == 1)
+        await eventually(lambda: len(broker._connections) == 1)
+        await taking
+        reading.cancel()
+
+    (goodbye,) = (record.facts for record in caplog.records if record.message == "goodbye")  # type: ignore[attr-defined]
+    assert goodbye["code"] == "too_slow"
+    assert goodbye["text"] == "what waits for it was taken at less than 100000 bytes a second for 0.6 s"
+
+
+async def take_a_little(raw: Raw) -> None:
+    """Some kilobytes a second, and many signs of life."""
+    sock = raw.writer.transport.get_extra_info("socket")
+    while sock.fileno() >= 0:  # until the broker has cut it off
+        raw.send_message(encode(Beat(0)))
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            os.read(sock.fileno(), 500)
+        await asyncio.sleep(0.02)
 
 
 async def answer_pings(client: Client) -> None:

@@ -67,6 +67,8 @@ class Connection:
         "session",
         "stuck",
         "transport",
+        "waited",
+        "waited_since",
         "ws",
     )
 
@@ -87,7 +89,8 @@ class Connection:
         self.opened_at = self.heard_at = self.beat_at = pump.now()
         self.begun_at = 0.0  # when a message was first seen that had begun and not ended
         self.heard = False  # whether anything came since it was last cleared
-        self.stuck = 0  # unsent bytes at the last look, while it was behind
+        self.stuck = self.waited = 0  # unsent bytes at the last look and at an earlier one, while it was behind
+        self.waited_since = self.opened_at  # when that earlier one was
         self.clogged_at: float | None = None
         self.closing = False
         self._pump = pump

@@ -73,6 +73,9 @@ class Heartbeat:
                 rate = settings.slowest_bytes
                 text = f"a message is not whole after {seconds:.0f} s, and came at less than {rate} bytes a second"
                 return Goodbye("too_slow", text)
+        if (least := _takes_too_little(connection, settings, now)) is not None:
+            text = f"what waits for it was taken at less than {least} bytes a second for {settings.give_up_after:g} s"
+            return Goodbye("too_slow", text)
         if connection.clogged_at is not None and now - connection.clogged_at > settings.reply_timeout:
             limit, seconds = settings.reply_bytes, settings.reply_timeout
             return Goodbye("too_slow", f"more than {limit} bytes of replies waited for {seconds:g} s to be read")
@@ -81,7 +84,25 @@ class Heartbeat:
 
 def _moves(connection: Connection) -> bool:
     """Whether a peer that is behind has taken bytes since the last look: pings cannot reach it before they do."""
-    unsent = connection.peer.unsent() if connection.peer.behind else 0
+    unsent = _waiting(connection)
     moved = unsent != connection.stuck
     connection.stuck = unsent
     return moved
+
+
+def _takes_too_little(connection: Connection, settings: Settings, now: float) -> int | None:
+    """The bytes a second at which a peer that is behind must take what waits for it, where it did not."""
+    unsent, waited = _waiting(connection), connection.waited
+    seconds = now - connection.waited_since
+    if 0 < unsent <= waited:
+        if seconds <= settings.give_up_after:
+            return None
+        if waited - unsent < settings.slowest_bytes * seconds:
+            return settings.slowest_bytes
+    connection.waited, connection.waited_since = unsent, now
+    return None
+
+
+def _waiting(connection: Connection) -> int:
+    """The bytes that a peer has to take before it gets any more."""
+    return connection.peer.unsent() if connection.peer.behind else 0

@@ -168,7 +168,11 @@ class Settings:
     handshake_timeout: float = seconds(5.0, "Time for the HTTP upgrade to arrive whole.", _PEERS)
     hello_timeout: float = seconds(5.0, "Time for the first message to arrive after the upgrade.", _PEERS)
     slowest_bytes: int = size(
-        KIB, "A message that has begun must come at so many bytes a second, after the first 5 s.", _PEERS, low=0
+        KIB,
+        "A message that has begun must come at so many bytes a second, after the first 5 s; who is behind must take "
+        "as many, within give_up_after.",
+        _PEERS,
+        low=0,
     )
     beat_every: float = seconds(20.0, "How often the broker sends a heartbeat.", _PEERS)
     give_up_after: float = seconds(50.0, "Silence after which a peer is given up; over beat_every.", _PEERS)

@@ -1,39 +1,40 @@
 """The command line: `tickwire serve | pub | sub | consumers | token | check-config | check-data | wire | demo | bench`.
 
-A command imports what is heavy when it runs.
+Only the command that runs is imported, and what is heavy when it runs: scripts start one for every message.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 import click
 
 from tickwire import __version__
 
-from .bench import bench
-from .check_config import check_config
-from .check_data import check_data
-from .consumers import consumers
-from .demo import demo
-from .pub import pub
-from .serve import serve
 from .standard import DISK_FULL, discard_output, open_missing, tell_unwritable
-from .sub import sub
-from .token import token
-from .wire import wire
 
 __all__ = ["main"]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
+_COMMANDS = ("serve", "pub", "sub", "consumers", "token", "check-config", "check-data", "wire", "demo", "bench")
+
+
 class Commands(click.Group):
-    """The commands, in the order in which one needs them."""
+    """The commands, in the order in which one needs them; each is imported when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        name = name.replace("-", "_")
+        command: click.Command = getattr(import_module(f".{name}", __package__), name)
+        return command
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -55,10 +56,6 @@ def tickwire() -> None:
 
     Or see it all at once: tickwire demo
     """
-
-
-for _command in (serve, pub, sub, consumers, token, check_config, check_data, wire, demo, bench):
-    tickwire.add_command(_command)
 
 
 def main() -> None:

@@ -213,8 +213,8 @@ async def test_who_takes_next_to_nothing_is_closed_though_it_sends_signs_of_life
             await writer.send(Publish(number, [Run("a", [bytes(200_000)])]))
         await eventually(lambda: broker.engine.stats.fell_behind == 1)
         await eventually(lambda: len(broker._connections) == 1)
-        await taking
         reading.cancel()
+        taking.cancel()
 
     (goodbye,) = (record.facts for record in caplog.records if record.message == "goodbye")  # type: ignore[attr-defined]
     assert goodbye["code"] == "too_slow"

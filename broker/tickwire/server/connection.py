@@ -36,6 +36,7 @@ log = logs.logger("tickwire.connection")
 FRAMES_A_TURN = 256
 _LONGEST = 86_400.0  # seconds
 _LINGER = 1.0  # seconds
+_HALF_CLOSE = 0.25  # seconds; an aiohttp client that reads a close and the end at once says it was closed with 1006
 _NO_REFUSALS = {"going_away", "heartbeat_timeout", "taken_over", "too_slow"}  # ends that nobody is to blame for
 _NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of Linux, which Python's socket module does not name
 
@@ -66,9 +67,9 @@ class Connection:
         "peer",
         "session",
         "stuck",
+        "taken",
+        "taken_since",
         "transport",
-        "waited",
-        "waited_since",
         "ws",
     )
 
@@ -89,8 +90,8 @@ class Connection:
         self.opened_at = self.heard_at = self.beat_at = pump.now()
         self.begun_at = 0.0  # when a message was first seen that had begun and not ended
         self.heard = False  # whether anything came since it was last cleared
-        self.stuck = self.waited = 0  # unsent bytes at the last look and at an earlier one, while it was behind
-        self.waited_since = self.opened_at  # when that earlier one was
+        self.stuck = 0  # unsent bytes at the last look, while it was behind
+        self.taken, self.taken_since = 0, self.opened_at  # of them, and since when that is counted
         self.clogged_at: float | None = None
         self.closing = False
         self._pump = pump
@@ -292,6 +293,8 @@ class Connection:
         with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
             # Not drained: that would wait without end for a peer that does not read.
             await self.ws.close(code=code, message=goodbye.code.encode(), drain=False)
+        if self.ws.close_code == WSCloseCode.ABNORMAL_CLOSURE:
+            self.transport.abort()  # it has had the time; what is unsent would keep the socket for as long again
 
     def begun(self, now: float) -> int | None:
         """Bytes that are here of a message that has not come whole; None where there is none."""
@@ -347,11 +350,14 @@ class Connection:
         if self.transport.is_closing():
             return
         self.transport.write(close_frame(broken.closes, code.encode()))
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
         # Who was stopped within a large frame has it all to send; who broke the rules has only to read why.
-        deadline = self._pump.now() + (CLOSE_TIMEOUT if broken.closes == TOO_BIG else _LINGER)
-        while not self.transport.is_closing() and self._pump.now() < deadline:  # noqa: ASYNC110 - nobody announces it
+        begin = self._pump.now()
+        deadline = begin + (CLOSE_TIMEOUT if broken.closes == TOO_BIG else _LINGER)
+        ended = False
+        while not self.transport.is_closing() and (now := self._pump.now()) < deadline:
+            if now > begin + _HALF_CLOSE and not ended and self.transport.can_write_eof():
+                self.transport.write_eof()
+                ended = True
             await asyncio.sleep(0.02)
         self.transport.close()
 

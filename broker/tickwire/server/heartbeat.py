@@ -61,7 +61,8 @@ class Heartbeat:
 
     def _given_up(self, connection: Connection, now: float) -> Goodbye | None:
         settings = self._settings
-        if connection.heard or _moves(connection):
+        moves = _moves(connection, now)
+        if moves or connection.heard:
             connection.heard, connection.heard_at = False, now
         if not connection.session.greeted and now - connection.opened_at > settings.hello_timeout:
             return Goodbye("hello_timeout", f"no HELLO came within {settings.hello_timeout:g} s")
@@ -73,8 +74,9 @@ class Heartbeat:
                 rate = settings.slowest_bytes
                 text = f"a message is not whole after {seconds:.0f} s, and came at less than {rate} bytes a second"
                 return Goodbye("too_slow", text)
-        if (least := _takes_too_little(connection, settings, now)) is not None:
-            text = f"what waits for it was taken at less than {least} bytes a second for {settings.give_up_after:g} s"
+        if _takes_too_little(connection, settings, now):
+            rate, seconds = settings.slowest_bytes, settings.give_up_after
+            text = f"what waits for it was taken at less than {rate} bytes a second for {seconds:g} s"
             return Goodbye("too_slow", text)
         if connection.clogged_at is not None and now - connection.clogged_at > settings.reply_timeout:
             limit, seconds = settings.reply_bytes, settings.reply_timeout
@@ -82,27 +84,23 @@ class Heartbeat:
         return None
 
 
-def _moves(connection: Connection) -> bool:
+def _moves(connection: Connection, now: float) -> bool:
     """Whether a peer that is behind has taken bytes since the last look: pings cannot reach it before they do."""
-    unsent = _waiting(connection)
-    moved = unsent != connection.stuck
+    unsent, before = connection.peer.unsent() if connection.peer.behind else 0, connection.stuck
     connection.stuck = unsent
-    return moved
+    if not unsent or unsent > before:  # it gets more only when it has taken what there was
+        connection.taken, connection.taken_since = 0, now
+    else:
+        connection.taken += before - unsent
+    return unsent != before
 
 
-def _takes_too_little(connection: Connection, settings: Settings, now: float) -> int | None:
-    """The bytes a second at which a peer that is behind must take what waits for it, where it did not."""
-    unsent, waited = _waiting(connection), connection.waited
-    seconds = now - connection.waited_since
-    if 0 < unsent <= waited:
-        if seconds <= settings.give_up_after:
-            return None
-        if waited - unsent < settings.slowest_bytes * seconds:
-            return settings.slowest_bytes
-    connection.waited, connection.waited_since = unsent, now
-    return None
-
-
-def _waiting(connection: Connection) -> int:
-    """The bytes that a peer has to take before it gets any more."""
-    return connection.peer.unsent() if connection.peer.behind else 0
+def _takes_too_little(connection: Connection, settings: Settings, now: float) -> bool:
+    """Whether a peer that is behind takes what waits for it at less than `slowest_bytes` a second."""
+    seconds = now - connection.taken_since
+    if seconds <= settings.give_up_after:
+        return False
+    if connection.taken < settings.slowest_bytes * seconds:
+        return True
+    connection.taken, connection.taken_since = 0, now
+    return False

@@ -52,7 +52,7 @@ def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:
     audit = Audit(str(tmp_path / "audit"))
     audit.record("one")
     (tmp_path / "audit").rename(tmp_path / "audit.1")
-    audit.reopen()
+    audit.reopen()()
     audit.record("two")
     audit.close()
 

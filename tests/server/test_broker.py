@@ -94,6 +94,7 @@ async def test_health_and_metrics_tell_how_it_is() -> None:
             text = await metrics.text()
 
     assert (health.status, facts["status"], facts["connections"]) == (200, "ok", 1)
+    assert "Server" not in health.headers
     for line in ("tickwire_messages_in_total 1.0", "tickwire_deliveries_total 1.0", "tickwire_connections 1.0"):
         assert line in text
     assert "secret" not in text

@@ -89,6 +89,24 @@ async def test_a_certificate_that_cannot_be_used_leaves_the_one_of_before(author
                 await works(client)
 
 
+async def test_where_something_else_cannot_be_reloaded_the_certificate_stays_too(
+    authority: Authority, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"s" * 32)
+    files, context = authority.issue("broker"), trusting(authority)
+    made = settings(files, auth_secret_file=str(secret), anonymous="always")
+    broker = Broker(made)
+    async with broker.serving(port=0) as url, over_tls(url, context) as before:
+        authority.issue("broker")
+        secret.write_bytes(b"short")
+        with pytest.raises(SettingsError, match="5 bytes"):
+            broker.reload(made)
+
+        async with over_tls(url, context) as after:
+            assert serial_of(after) == serial_of(before)
+
+
 async def test_the_days_that_are_left_are_a_metric(authority: Authority) -> None:
     async with (
         Broker(settings(authority.issue("broker"))).serving(port=0) as url,

@@ -40,11 +40,16 @@ class Audit:
         else:
             self._write(now, event, facts)
 
-    def reopen(self) -> None:
-        """The file was moved away: begin a new one. Raises SettingsError where that cannot be."""
-        before, self._file = self._file, self._open()
-        if before is not None:
-            os.close(before)
+    def reopen(self) -> Callable[[], None]:
+        """What begins a new file, where that of before was moved away. Raises SettingsError where that cannot be."""
+        opened = self._open()
+
+        def take() -> None:
+            before, self._file = self._file, opened
+            if before is not None:
+                os.close(before)
+
+        return take
 
     def close(self) -> None:
         self._tell_left_out(self._clock())

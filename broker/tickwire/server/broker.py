@@ -116,10 +116,10 @@ class Broker:
 
         Raises SettingsError, and then nothing has changed. All other settings stay as they were.
         """
-        if self.tls is not None:
-            self.tls.reload(settings)
-        self._door.reload(settings)
-        self._audit.reopen()
+        takes = [] if self.tls is None else [self.tls.reload(settings)]
+        takes += [self._door.reload(settings), self._audit.reopen()]  # the last: what it has opened would stay so
+        for take in takes:
+            take()
         self._audit.record("reloaded")
         for connection in list(self._connections):
             connection.become(self._door.anew(connection.session.identity))

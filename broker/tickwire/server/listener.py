@@ -184,6 +184,7 @@ class Listener:
 
     async def _answered(self, request: web.Request, response: web.StreamResponse) -> None:
         self._handshakes.pop(request.protocol, None)
+        response.headers.pop("Server", None)  # of which version we are is nobody's business
 
     def _tick(self) -> None:
         loop = asyncio.get_running_loop()

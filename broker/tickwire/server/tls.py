@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,12 +28,16 @@ class Tls:
         self._certificate = _read(settings)
         self.context = _context(settings)
 
-    def reload(self, settings: Settings) -> None:
-        """Take the files as they are now. Raises SettingsError; then the certificate of before stays."""
+    def reload(self, settings: Settings) -> Callable[[], None]:
+        """What takes the files as they are now. Raises SettingsError where they cannot be used."""
         certificate = _read(settings)
         _context(settings)  # on one that nobody uses, where a failure does no harm
-        _load(self.context, settings)
-        self._certificate = certificate
+
+        def take() -> None:
+            _load(self.context, settings)
+            self._certificate = certificate
+
+        return take
 
     def days_left(self, now: datetime | None = None) -> float:
         """Until the certificate expires."""

@@ -121,11 +121,16 @@ class Door:
         """Somebody whom a hook did not answer for, with the rights that the configuration gives now."""
         return identity if self._hook is not None else self.tokens.anew(identity)
 
-    def reload(self, settings: Settings) -> None:
-        """Take over what can be while connections are open: keys, rights, what was revoked. Raises SettingsError."""
-        self.keyring.read(settings)
-        self.tokens.keys, self.tokens.tables = self.keyring.current, settings.rights
+    def reload(self, settings: Settings) -> Callable[[], None]:
+        """What takes over keys, rights and what was revoked, for those who are connected too. Raises SettingsError."""
+        take_keys = self.keyring.read(settings)
         self.look_for_revoked()
+
+        def take() -> None:
+            take_keys()
+            self.tokens.keys, self.tokens.tables = self.keyring.current, settings.rights
+
+        return take
 
     def look_for_revoked(self) -> bool:
         changed = self.revoked.look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -36,26 +37,34 @@ class Keyring:
         self._given: list[Key] = []
         if self._url:
             _check_url(self._url)
-        self.read(settings)
+        self.read(settings)()
 
     @property
     def current(self) -> list[Key]:
         return self._given + self._fetched
 
-    def read(self, settings: Settings) -> None:
-        """Read anew what is in files. Raises SettingsError; then those of before stay."""
-        given: list[Key] = []
-        if not (settings.auth_secret or settings.auth_secret_file or settings.auth_keys):
-            return
-        from . import keys
+    def read(self, settings: Settings) -> Callable[[], None]:
+        """What takes the keys that are in files now. Raises SettingsError where they cannot be used."""
+        given = self._in_files(settings)
 
+        def take() -> None:
+            self._given = given
+
+        return take
+
+    def _in_files(self, settings: Settings) -> list[Key]:
+        if not (settings.auth_secret or settings.auth_secret_file or settings.auth_keys):
+            return []
+        from . import keys  # what it stands on is loaded by those who want it
+
+        given: list[Key] = []
         if settings.auth_secret:
             given.append(keys.of_secret(settings.auth_secret.encode(), "auth_secret"))
         if settings.auth_secret_file:
             given.append(_secret_in(Path(settings.auth_secret_file).expanduser()))
         if settings.auth_keys and not self._url:
             given += keys.of_file(Path(settings.auth_keys).expanduser())
-        self._given = given
+        return given
 
     async def start(self) -> None:
         """Fetch, where there is a URL; where that fails now, it may go well later."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tickwire.server.settings import SETTINGS
+from tickwire.server.configuration.settings import SETTINGS
 
 from .shell import COMMAND, broker, environment, running, tickwire
 

@@ -14,7 +14,7 @@ from tickwire.fanout.deliver import write_now
 from tickwire.fanout.frame import Deflater, websocket_frame
 from tickwire.fanout.peer import Peer
 from tickwire.server import Settings
-from tickwire.server.websocket import socket_class
+from tickwire.server.connections.websocket import socket_class
 
 FIN_TEXT, FIN_BINARY = 0x81, 0x82
 

@@ -19,7 +19,7 @@ from aiohttp import web
 from house.client import Client, connected
 from house.raw import UPGRADE, dialled
 from tickwire.server import Broker, Identity, Settings
-from tickwire.server.settings import SettingsError
+from tickwire.server.configuration.settings import SettingsError
 from tickwire.wire.messages import (
     Ack,
     Bye,

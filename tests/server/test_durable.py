@@ -16,7 +16,7 @@ import pytest
 
 from house.process import BrokerProcess, broker_process
 from tickwire.server import Broker, Settings
-from tickwire.server.topic_rules import read_rules
+from tickwire.server.configuration.topic_rules import read_rules
 from tickwire.store.disk import StoreError
 from tickwire.store.disk.place import DATABASE, JOURNAL, WAL
 from tickwire_client import Client, Gap, Message, OutcomeUnknown, Position, Receipt, Refused, TickwireError, connect

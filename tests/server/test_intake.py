@@ -16,8 +16,8 @@ from house.link import frames_of
 from house.raw import UPGRADE, Raw, dialled, upgraded
 from tickwire.core.session import Session
 from tickwire.server import Broker, Settings
-from tickwire.server.connection import FRAMES_A_TURN
-from tickwire.server.websocket import Socket
+from tickwire.server.connections.connection import FRAMES_A_TURN
+from tickwire.server.connections.websocket import Socket
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Ack, Bye, Hello, Publish, Run, Subscribe

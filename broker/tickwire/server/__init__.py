@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from tickwire.core.rights import Identity
 
     from .broker import Broker
-    from .settings import Settings
+    from .configuration.settings import Settings
 
 __all__ = ["Broker", "Identity", "Settings", "Unauthorized"]
 
 _FROM = {
     "Broker": "tickwire.server.broker",
     "Identity": "tickwire.core.rights",
-    "Settings": "tickwire.server.settings",
+    "Settings": "tickwire.server.configuration.settings",
     "Unauthorized": "tickwire.core.errors",
 }
 

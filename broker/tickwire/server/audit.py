@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import logs
-from .setting import SettingsError
+from .configuration.setting import SettingsError
 
 log = logs.logger("tickwire.audit")
 

@@ -20,20 +20,20 @@ from tickwire.wire.errors import Refused
 
 from . import examples, logs
 from .audit import Audit
-from .configured import limits_of, store_of
-from .connection import Connection
+from .configuration.configured import limits_of, store_of
+from .configuration.settings import Settings, SettingsError
+from .connections.connection import Connection
+from .connections.heartbeat import Heartbeat
+from .connections.listener import Listener
+from .connections.websocket import CLOSE_TIMEOUT, Socket, socket_class
 from .door.door import Door, Hook, Visitor
 from .door.refusals import Stopping, UpgradeRefused
-from .heartbeat import Heartbeat
-from .listener import Listener
 from .metrics import BrokerCollector, exposition
 from .pump import Pump
-from .settings import Settings, SettingsError
 from .storage import OK
-from .websocket import CLOSE_TIMEOUT, Socket, socket_class
 
 if TYPE_CHECKING:
-    from .tls import Tls
+    from .connections.tls import Tls
 
 log = logs.logger("tickwire.broker")
 
@@ -327,6 +327,6 @@ def _tls(settings: Settings) -> Tls | None:
     """What it stands on is loaded by those who want it."""
     if not settings.tls_certificate:
         return None
-    from .tls import Tls
+    from .connections.tls import Tls
 
     return Tls(settings)

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from tickwire.core.errors import Unauthorized
 from tickwire.core.rights import NOTHING, Rights
+from tickwire.server.configuration.setting import SettingsError
 from tickwire.server.door import keys
 from tickwire.server.door.rights import RightsTable, read_tables
 from tickwire.server.door.tokens import Tokens, UnknownKey
-from tickwire.server.setting import SettingsError
 
 NOW = 1_800_000_000
 SECRET = b"0123456789abcdef0123456789abcdef"

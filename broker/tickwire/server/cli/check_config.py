@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..settings import Settings, SettingsError
+from ..configuration.settings import Settings, SettingsError
 from .client import Mistake
 from .serve import SettingsCommand, cannot_listen
 

@@ -14,7 +14,7 @@ import click
 
 from tickwire.wire.errors import TickwireError
 
-from ..settings import SETTINGS, Setting, Settings, SettingsError
+from ..configuration.settings import SETTINGS, Setting, Settings, SettingsError
 from .client import Mistake, note
 from .standard import tell_unwritable
 

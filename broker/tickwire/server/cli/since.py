@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from tickwire.wire.limits import MAX_INT
 from tickwire.wire.topics import is_exact
 
-from ..quantity import parse_duration
+from ..configuration.quantity import parse_duration
 from .client import Mistake
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from ..quantity import parse_duration
-from ..settings import ALGORITHMS, SettingsError
+from ..configuration.quantity import parse_duration
+from ..configuration.settings import ALGORITHMS, SettingsError
 from .client import Mistake
 
 _WITH_KEYS = [algorithm for algorithm in ALGORITHMS if algorithm != "HS256"]

@@ -7,7 +7,7 @@ import sys
 import uvloop
 
 from ..broker import Broker
-from ..settings import Settings
+from ..configuration.settings import Settings
 from .child import say, told
 
 

@@ -11,9 +11,9 @@ from aiohttp import web
 from tickwire.core.errors import Unauthorized
 from tickwire.core.rights import Identity
 
+from ..configuration.settings import Settings
 from ..memory import Memory
 from ..open_files import most_connections
-from ..settings import Settings
 from .addresses import Address, AddressBook, AddressLimits, Entry, is_in, keys_of, parse_address, parse_network
 from .handshake import check_handshake
 from .keyring import Keyring

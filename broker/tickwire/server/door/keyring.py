@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from .. import logs
-from ..setting import SettingsError
-from ..settings import Settings
+from ..configuration.setting import SettingsError
+from ..configuration.settings import Settings
 
 if TYPE_CHECKING:
     from .keys import Key

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK
 
-from ..setting import SettingsError
-from ..settings import ALGORITHMS
+from ..configuration.setting import SettingsError
+from ..configuration.settings import ALGORITHMS
 
 SECRET_BYTES = 32  # RFC 7518 3.2: a key no shorter than the hash
 RSA_BITS = 2048  # RFC 7518 3.3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..setting import SettingsError
+from ..configuration.setting import SettingsError
 
 
 class Revoked:

@@ -11,7 +11,7 @@ from tickwire.core.rights import GRANT_PATTERNS, NOTHING, Rights, grant
 from tickwire.wire.errors import Refused
 from tickwire.wire.topics import check_pattern, check_topic
 
-from ..setting import SettingsError
+from ..configuration.setting import SettingsError
 
 SUB = "{sub}"
 _STAND_IN = "x"

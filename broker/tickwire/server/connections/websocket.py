@@ -13,7 +13,7 @@ from tickwire.intake import Inflation, Intake, intake_for
 from tickwire.wire.limits import HELLO_BYTES, SUBPROTOCOL
 from tickwire.wire.websocket import TOO_BIG, Broken
 
-from .settings import Settings
+from ..configuration.settings import Settings
 
 CLOSE_TIMEOUT = 3.0  # seconds that a peer has to answer a close
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tickwire.server.quantity import parse_duration, parse_size, show_duration, show_size
-from tickwire.server.settings import SETTINGS, Settings, SettingsError
-from tickwire.server.settings_page import as_markdown
+from tickwire.server.configuration.quantity import parse_duration, parse_size, show_duration, show_size
+from tickwire.server.configuration.settings import SETTINGS, Settings, SettingsError
+from tickwire.server.configuration.settings_page import as_markdown
 
-DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
+DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 
 
 def test_without_anything_configured_the_broker_is_reached_from_this_machine_only() -> None:
@@ -208,11 +208,15 @@ def test_quantities_are_shown_as_they_are_read() -> None:
 
 
 def test_the_documentation_is_what_the_settings_say() -> None:
-    assert DOCS.read_text() == as_markdown(), "run `python -m tickwire.server.settings > docs/settings.md`"
+    assert DOCS.read_text() == as_markdown(), (
+        "run `python -m tickwire.server.configuration.settings > docs/settings.md`"
+    )
 
 
 def test_settings_need_neither_asyncio_nor_aiohttp() -> None:
-    program = "import sys, tickwire.server.settings; print({'asyncio', 'aiohttp', 'click'} & set(sys.modules))"
+    program = (
+        "import sys, tickwire.server.configuration.settings; print({'asyncio', 'aiohttp', 'click'} & set(sys.modules))"
+    )
 
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
 

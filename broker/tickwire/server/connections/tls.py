@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from .setting import SettingsError
-from .settings import Settings
+from ..configuration.setting import SettingsError
+from ..configuration.settings import Settings
 
 # With TLS 1.2, forward secrecy and authenticated encryption only: "intermediate" of Mozilla's server side TLS, 5.7,
 # without what needs DHE parameters. TLS 1.3 has nothing else.

@@ -1,15 +1,10 @@
-"""Every setting of the broker, described once: the flags, the TICKWIRE_* variables, the TOML file and the docs follow.
-
-`python -m tickwire.server.settings` prints docs/settings.md.
-"""
+"""Every setting of the broker, described once: flags, TICKWIRE_* variables, the TOML file and the docs follow."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +12,10 @@ from typing import Any
 
 from tickwire.wire.limits import FRAME_BYTES, FRAME_MESSAGES, PAYLOAD_BYTES
 
-from .door.addresses import parse_network
-from .door.origins import check_setting as check_origin
-from .door.proxies import FORWARDED, X_FORWARDED_FOR
-from .door.rights import RightsTable, read_tables
+from ..door.addresses import parse_network
+from ..door.origins import check_setting as check_origin
+from ..door.proxies import FORWARDED, X_FORWARDED_FOR
+from ..door.rights import RightsTable, read_tables
 from .quantity import show_duration
 from .setting import (
     DIRECTORY,
@@ -28,7 +23,6 @@ from .setting import (
     GIB,
     KIB,
     MIB,
-    PREFIX,
     SECRET,
     TIB,
     Setting,
@@ -39,11 +33,10 @@ from .setting import (
     size,
     texts,
 )
+from .sources import check_names, from_environment, from_file
 from .topic_rules import TopicRule, read_rules
 
 __all__ = ["SETTINGS", "Setting", "Settings", "SettingsError"]
-
-_OTHER_VARIABLES = {"TICKWIRE_URL", "TICKWIRE_TOKEN", "TICKWIRE_CONFIG"}
 
 _LISTEN, _PEERS, _SIZES = "Listening", "Connections", "Sizes"
 _ADDRESSES, _AUTH, _RATES = "Addresses and pages", "Tokens", "Rates"
@@ -301,9 +294,7 @@ class Settings:
 
     # Here and not in __init__, which is the dataclass's: its TypeError would not say what was meant.
     def __new__(cls, **given: Any) -> Settings:
-        for name in given:
-            if name not in _NAMES:
-                raise SettingsError(f"Settings was given {name!r}, which is no setting{_meant(name) or _listed()}")
+        check_names(given, _NAMES, "Settings was given")
         return object.__new__(cls)
 
     def __post_init__(self) -> None:
@@ -349,8 +340,11 @@ class Settings:
 
         `flags` holds those that were given, by name; a value of None was not.
         """
-        given, rules, rights = _from_file(Path(file)) if file is not None else ({}, (), ())
-        given |= _from_environment(environ)
+        table = from_file(Path(file), _NAMES) if file is not None else {}
+        rules = read_rules(table.pop("topics", ()), f"topics in {file}")
+        rights = read_tables(table.pop("rights", ()), f"rights in {file}")
+        given: dict[str, tuple[str, Any]] = {name: (f"{name} in {file}", value) for name, value in table.items()}
+        given |= from_environment(environ, SETTINGS)
         given |= {name: (SETTINGS[name].flag, value) for name, value in (flags or {}).items() if value is not None}
         checked = {name: SETTINGS[name].check(SETTINGS[name].parse(v), where) for name, (where, v) in given.items()}
         return cls(topics=rules, rights=rights, **checked)
@@ -362,56 +356,3 @@ SETTINGS: dict[str, Setting] = {
     if "setting" in field.metadata
 }
 _NAMES = [*SETTINGS, "topics", "rights"]
-
-
-def _from_file(file: Path) -> tuple[dict[str, tuple[str, Any]], tuple[TopicRule, ...], tuple[RightsTable, ...]]:
-    """What the file sets: name -> (where, value), its rules for topics, and its rights."""
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"cannot read the settings file {str(file)!r}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings file {str(file)!r} is not TOML: {error}") from None
-    for name in table:
-        if name not in _NAMES:
-            raise SettingsError(f"{file} has {name!r}, which is no setting{_meant(name) or _listed()}")
-    rules = read_rules(table.pop("topics", ()), f"topics in {file}")
-    rights = read_tables(table.pop("rights", ()), f"rights in {file}")
-    return {name: (f"{name} in {file}", value) for name, value in table.items()}, rules, rights
-
-
-def _from_environment(environ: Mapping[str, str]) -> dict[str, tuple[str, Any]]:
-    """What the environment sets; an empty variable sets nothing."""
-    variables = {described.variable: name for name, described in SETTINGS.items()}
-    given: dict[str, tuple[str, Any]] = {}
-    for variable, value in environ.items():
-        if variable in variables:
-            if value:
-                given[variables[variable]] = (variable, value)
-        elif variable.startswith(PREFIX) and variable not in _OTHER_VARIABLES:
-            _suspect(variable)
-    return given
-
-
-def _suspect(variable: str) -> None:
-    """Variables of others may start like ours; only what looks like a setting mistyped is an error."""
-    meant = _meant(variable.removeprefix(PREFIX).lower(), PREFIX, SETTINGS)
-    if meant:
-        raise SettingsError(f"the environment has {variable}, which is no setting{meant}")
-
-
-def _meant(name: str, prefix: str = "", names: Iterable[str] = ()) -> str:
-    close = difflib.get_close_matches(name, names or _NAMES, n=1, cutoff=0.75)
-    if not close:
-        return ""
-    return f"; did you mean {prefix + close[0].upper() if prefix else close[0]}?"
-
-
-def _listed() -> str:
-    return "; `tickwire serve --help` lists them"
-
-
-if __name__ == "__main__":
-    from .settings_page import as_markdown
-
-    print(as_markdown(), end="")

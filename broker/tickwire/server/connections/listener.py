@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from .door.addresses import Address, Entry, parse_address
-from .door.door import Door
-from .door.proxies import BadProxyHeader, read_proxy_header
-from .door.refusals import UpgradeRefused
-from .settings import Settings
+from ..configuration.settings import Settings
+from ..door.addresses import Address, Entry, parse_address
+from ..door.door import Door
+from ..door.proxies import BadProxyHeader, read_proxy_header
+from ..door.refusals import UpgradeRefused
 
 if TYPE_CHECKING:
     from .tls import Tls

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tickwire.core.policy import Policies, Policy
-from tickwire.server.configured import limits_of
-from tickwire.server.settings import Settings, SettingsError
+from tickwire.server.configuration.configured import limits_of
+from tickwire.server.configuration.settings import Settings, SettingsError
 
 FILE = """
 port = 0

@@ -6,14 +6,10 @@ import asyncio
 import contextlib
 import itertools
 import socket
-import time
-from collections.abc import Awaitable
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from tickwire.core.errors import Goodbye, Unauthorized
-from tickwire.core.rights import Identity
-from tickwire.core.session import Session
+from tickwire.core.errors import Goodbye
 from tickwire.fanout.deliver import write_frames, write_now
 from tickwire.fanout.frame import close_frame, websocket_frame
 from tickwire.fanout.peer import Peer
@@ -23,40 +19,36 @@ from tickwire.wire.encode import encode
 from tickwire.wire.messages import Bye
 from tickwire.wire.websocket import TOO_BIG, Broken
 
-from . import logs
-from .audit import Audit
-from .door.door import Visitor
-from .pump import Pump
-from .settings import Settings
+from .. import logs
+from ..audit import Audit
+from ..configuration.settings import Settings
+from ..door.door import Visitor
+from ..pump import Pump
+from .known import Known
 from .websocket import CLOSE_TIMEOUT, Socket
 
 log = logs.logger("tickwire.connection")
 
 # Neither `receive` nor the intake gives the loop a turn while aiohttp has frames: one read may bring 40,000.
 FRAMES_A_TURN = 256
-_LONGEST = 86_400.0  # seconds
 _LINGER = 1.0  # seconds
 _HALF_CLOSE = 0.25  # seconds; an aiohttp client that reads a close and the end at once says it was closed with 1006
 _NO_REFUSALS = {"going_away", "heartbeat_timeout", "taken_over", "too_slow"}  # ends that nobody is to blame for
 _NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of Linux, which Python's socket module does not name
 
 
-class Connection:
+class Connection(Known):
     """A peer's WebSocket. `run` returns when it is over."""
 
     __slots__ = (
-        "_asking",
         "_at_once",
         "_audit",
         "_dismissal",
-        "_expiry",
         "_fault",
         "_intake",
         "_left",
-        "_pump",
         "_resumed",
         "_task",
-        "_visitor",
         "beat_at",
         "begun_at",
         "clogged_at",
@@ -64,8 +56,6 @@ class Connection:
         "heard",
         "heard_at",
         "opened_at",
-        "peer",
-        "session",
         "stuck",
         "taken",
         "taken_since",
@@ -79,14 +69,11 @@ class Connection:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("gone before the upgrade was answered")
-        self.ws, self.transport = ws, transport
-        self._visitor, self._audit = visitor, audit
-        self._asking: asyncio.Task[None] | None = None  # who it is, where that takes time to find out
-        self._expiry: asyncio.TimerHandle | None = None
         # A frame deflated with a larger window than was negotiated fails at the peer, and only on larger frames.
         inflates = ws.compress >= settings.deflate_window
-        self.peer = Peer(id, transport.write, transport.get_write_buffer_size, inflates)
-        self.session = Session(pump.engine, self.peer, self)
+        super().__init__(pump, visitor, Peer(id, transport.write, transport.get_write_buffer_size, inflates))
+        self.ws, self.transport = ws, transport
+        self._audit = audit
         self.opened_at = self.heard_at = self.beat_at = pump.now()
         self.begun_at = 0.0  # when a message was first seen that had begun and not ended
         self.heard = False  # whether anything came since it was last cleared
@@ -94,7 +81,6 @@ class Connection:
         self.taken, self.taken_since = 0, self.opened_at  # of them, and since when that is counted
         self.clogged_at: float | None = None
         self.closing = False
-        self._pump = pump
         self._resumed: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._dismissal: Goodbye | None = None
@@ -134,68 +120,7 @@ class Connection:
         finally:
             self._task = None
             self._shut()
-            for pending in (self._asking, self._expiry):
-                if pending is not None:
-                    pending.cancel()
-
-    @property
-    def address(self) -> str:
-        """The client's, as far as it is known."""
-        return self._visitor.address
-
-    # Who it is.
-
-    def identify(self, token: str | None) -> Identity | None:
-        """What the session asks before it lets in whoever says HELLO."""
-        answer = self._visitor.identify(token)
-        if isinstance(answer, Identity):
-            return answer
-        self._asking = asyncio.ensure_future(self._answered(answer))
-        return None
-
-    async def _answered(self, answer: Awaitable[Identity]) -> None:
-        """Go on once it is known. Nothing of it is read meanwhile."""
-        session = self.session
-        try:
-            try:
-                session.admit(await answer, self._pump.now())
-            except Unauthorized as error:
-                session.reject(error)
-            except Goodbye:
-                raise
-            except Exception:
-                log.error("could not find out who this is", peer=self.peer.id)
-                session.reject(Unauthorized("the broker could not find out who this is"))
-        except Goodbye as goodbye:
-            self.dismiss(goodbye)
-        self._asking = None
-        if self._pump.engine.due:
-            self._pump.wake()
-        self.resume()
-
-    def identified(self, identity: Identity) -> None:
-        """It is known who this is, and until when."""
-        self._visitor.entry.authenticate()
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        if identity.expires_at is not None:
-            left = max(0.0, identity.expires_at - time.time())
-            # A timer of years is more than a loop can count to.
-            self._expiry = asyncio.get_running_loop().call_later(min(left, _LONGEST), self._expired, identity)
-
-    def _expired(self, identity: Identity) -> None:
-        if identity.expires_at is not None and identity.expires_at > time.time():
-            self.identified(identity)
-        else:
-            self.dismiss(Goodbye("token_expired", "the token has expired, and no newer one came"))
-
-    def become(self, identity: Identity) -> None:
-        """Its rights have changed."""
-        if self.session.greeted and identity is not self.session.identity:
-            self.session.become(identity, self._pump.now())
-            if self._pump.engine.due:
-                self._pump.wake()
+            self._forget()
 
     def dismiss(self, goodbye: Goodbye) -> None:
         """End the connection from outside: its own task says goodbye, since only that may read the answer."""

@@ -17,7 +17,7 @@ import pytest
 from house.certificates import Authority, Files
 from house.client import Client, connected
 from tickwire.server import Broker, Settings
-from tickwire.server.settings import SettingsError
+from tickwire.server.configuration.settings import SettingsError
 from tickwire.wire.messages import Ack, Delivery, Publish, Refusal, Run, Subscribe, Subscribed
 
 

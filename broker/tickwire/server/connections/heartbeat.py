@@ -11,9 +11,9 @@ from tickwire.fanout.frame import PING, websocket_frame
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Beat, Mark
 
+from ..configuration.settings import Settings
+from ..pump import Pump
 from .connection import Connection
-from .pump import Pump
-from .settings import Settings
 
 _GRACE = 5.0  # seconds in which a message may come as slowly as it likes
 _TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds; less than the first only where a deadline is short

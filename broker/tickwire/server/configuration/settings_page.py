@@ -1,4 +1,4 @@
-"""docs/settings.md, as the settings describe themselves."""
+"""docs/settings.md, as the settings describe themselves: `python -m tickwire.server.configuration.settings_page`."""
 
 from __future__ import annotations
 
@@ -67,3 +67,7 @@ retain_seconds = "30d"
 Retention drops whole sections, what was published together, so it may keep a little more than is asked. A topic that
 is on disk stays there: `durable = false` is for those that are made later.
 """
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

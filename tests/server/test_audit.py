@@ -37,15 +37,16 @@ def test_beyond_so_many_a_second_they_are_counted(tmp_path: Path) -> None:
     now = [5.0]
     audit = Audit(str(tmp_path / "audit"), clock=lambda: now[0])
     for number in range(LINES_PER_SECOND + 50):
-        audit.record("refused", number=number)
+        audit.record("refused", number=number, code="connecting_too_fast")
+    audit.record("refused", number=-1, code="forbidden")  # a flood of one thing hides no other
     now[0] = 6.0
-    audit.record("refused", number=-1)
+    audit.record("refused", number=-2, code="connecting_too_fast")
     audit.close()
 
-    found = lines(tmp_path / "audit")
-    assert len(found) == LINES_PER_SECOND + 2
-    assert (found[-2]["event"], found[-2]["lines"]) == ("left out", 50)
-    assert found[-1]["number"] == -1
+    *flood, other, left_out, last = lines(tmp_path / "audit")
+    assert len(flood) == LINES_PER_SECOND
+    assert (other["number"], last["number"]) == (-1, -2)
+    assert (left_out["event"], left_out["code"], left_out["lines"]) == ("left out", "connecting_too_fast", 50)
 
 
 def test_a_file_that_was_moved_away_is_begun_anew(tmp_path: Path) -> None:

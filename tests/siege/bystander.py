@@ -36,13 +36,13 @@ class Watch:
         }  # fmt: skip
 
 
-async def main(url: str, topic: str) -> None:
+async def main(url: str, topic: str, token: str | None = None) -> None:
     watch = Watch()
 
     def changed(state: str, detail: str) -> None:
         watch.states += 1
 
-    async with connect(url, on_state=changed) as client, client.subscribe(topic) as messages:
+    async with connect(url, token=token, on_state=changed) as client, client.subscribe(topic) as messages:
         tasks = [asyncio.create_task(step) for step in (_read(messages, watch), _publish(client, topic, watch))]
         lines = asyncio.StreamReader()
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
@@ -71,4 +71,4 @@ async def _publish(client: object, topic: str, watch: Watch) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main(sys.argv[1], sys.argv[2]))
+    uvloop.run(main(*sys.argv[1:]))

@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 
+P99_MS = 100.0  # of the bystander, at most
 SETTLED = 10.0  # seconds within which descriptors and memory have come back
 MEMORY = 48 << 20  # bytes that the allocator may keep
 TESTS = Path(__file__).parent.parent
@@ -54,6 +55,13 @@ class Siege:
         assert not left, left
         return found
 
+    def goes_on(self, before: int) -> None:
+        """Wait until the bystander has had more than so many messages."""
+        deadline = time.monotonic() + SETTLED
+        while self.report()["got"] <= before:
+            assert time.monotonic() < deadline, "the bystander gets no more"
+            time.sleep(0.01)
+
     def _left_over(self) -> str:
         descriptors, memory = self.broker.num_fds(), self.broker.memory_info().rss
         if descriptors > self.descriptors:
@@ -64,8 +72,8 @@ class Siege:
 
 
 @contextlib.contextmanager
-def besieged(*flags: str, open_files: int | None = None) -> Iterator[Siege]:
-    """A broker with a bystander. With `open_files` it may have no more of them."""
+def besieged(*flags: str, open_files: int | None = None, token: str = "") -> Iterator[Siege]:
+    """A broker with a bystander, who shows a token where it has one. With `open_files` it may have no more of them."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TICKWIRE_")}
     environment["PYTHONPATH"] = str(TESTS)
     limited = [] if open_files is None else ["prlimit", f"--nofile={open_files}:{open_files}"]
@@ -74,7 +82,7 @@ def besieged(*flags: str, open_files: int | None = None) -> Iterator[Siege]:
         try:
             assert broker.stdout is not None
             url = broker.stdout.readline().split()[-1]
-            watch = [sys.executable, "-m", "siege.bystander", url, "bystander"]
+            watch = [sys.executable, "-m", "siege.bystander", url, "bystander", *([token] if token else [])]
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
             with subprocess.Popen(watch, text=True, env=environment, **pipes) as bystander:  # type: ignore[call-overload]
                 try:

@@ -19,7 +19,7 @@ from .attackers import answer, deflated, dial, reset, said, sources, upgrade
 CROWD = 250
 BOMB = deflated(bytes(8 << 20))
 NESTED = b"\x91" * 50_000 + b"\xc0"
-RULES = (b"\x82\x00", b"\x83\x80" + bytes(4), b"\x82\xff" + b"\x7f" * 8 + bytes(4), b"\xa2\x80" + bytes(4))
+RULES = (b"\x82\x00", b"\x83\x80" + bytes(4), b"\x82\xff" + b"\x7f" + b"\xff" * 7 + bytes(4), b"\xa2\x80" + bytes(4))
 
 
 async def headers(port: int, source: str, ends: float) -> None:
@@ -34,6 +34,36 @@ async def half(port: int, source: str, ends: float) -> None:
         raw.writer.write(upgrade()[: random.randrange(200)])
         await asyncio.sleep(0.2)
         reset(raw)
+
+
+LIES = (
+    "X-Forwarded-For: 203.0.113.9\r\n",
+    "Origin: https://evil.example\r\n",
+    "Host: another\r\n",
+    "Content-Length: 9\r\n",
+    "Authorization: Bearer eyJhbGciOiJub25lIn0.e30.\r\n",
+    "Sec-WebSocket-Version: 8\r\n",
+)
+
+
+async def lies(port: int, source: str, ends: float) -> None:
+    async with dial(port, source) as raw:
+        raw.writer.write(upgrade(random.choice(LIES)))
+        await answer(raw)
+
+
+async def forged(port: int, source: str, ends: float) -> None:
+    async with dial(port, source) as raw:
+        raw.writer.write(upgrade())
+        await answer(raw)
+        raw.send_message(encode(Hello(token="eyJhbGciOiJub25lIn0.e30." + "x" * 9_000)))
+        await raw.rest()
+
+
+async def fragments(port: int, source: str, ends: float) -> None:
+    async with let_in(port, source) as raw:
+        raw.writer.write(b"\x02\x80" + bytes(4) + (b"\x00\x80" + bytes(4)) * 2_000)
+        await raw.rest()
 
 
 async def silent(port: int, source: str, ends: float) -> None:
@@ -100,7 +130,7 @@ async def publishes(port: int, source: str, ends: float) -> None:
             await asyncio.sleep(0.02)
 
 
-WAYS = (headers, half, silent, broken, bombs, nested, drip, pings, patterns, lag, publishes)
+WAYS = (headers, half, lies, forged, fragments, silent, broken, bombs, nested, drip, pings, patterns, lag, publishes)
 
 
 @contextlib.asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,29 +16,32 @@ from .configuration.setting import SettingsError
 
 log = logs.logger("tickwire.audit")
 
-LINES_PER_SECOND = 100  # whoever is refused often enough would fill the disk
+LINES_PER_SECOND = 100  # of one code: whoever is refused often enough would fill the disk
 _TEXT = 300  # characters of one fact
 
 
 class Audit:
-    """Lines to a file, or to the log where there is none. Beyond 100 a second they are counted, and that is a line."""
+    """Lines to a file, or to the log where there is none.
+
+    Beyond 100 a second with the same code they are counted, and that is a line: a flood of one thing hides no other.
+    """
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         self._path = Path(path).expanduser() if path else None
         self._clock = clock
-        self._second, self._lines, self._left_out = 0, 0, 0
+        self._second = 0
+        self._lines: Counter[str] = Counter()  # of each code, in that second
         self._file = self._open()
 
     def record(self, event: str, **facts: object) -> None:
         """One line. `facts` are told as they are where they are numbers, and as text, cut, where they are not."""
         now = self._clock()
         if int(now) != self._second:
-            self._second, self._lines = int(now), 0
             self._tell_left_out(now)
-        self._lines += 1
-        if self._lines > LINES_PER_SECOND:
-            self._left_out += 1
-        else:
+            self._second = int(now)
+        code = str(facts.get("code", ""))
+        self._lines[code] += 1
+        if self._lines[code] <= LINES_PER_SECOND:
             self._write(now, event, facts)
 
     def reopen(self) -> Callable[[], None]:
@@ -58,9 +62,10 @@ class Audit:
             self._file = None
 
     def _tell_left_out(self, now: float) -> None:
-        if self._left_out:
-            count, self._left_out = self._left_out, 0
-            self._write(now, "left out", {"lines": count})
+        lines, self._lines = self._lines, Counter()
+        for code, count in lines.items():
+            if count > LINES_PER_SECOND:
+                self._write(now, "left out", {"code": code, "lines": count - LINES_PER_SECOND})
 
     def _write(self, now: float, event: str, facts: dict[str, object]) -> None:
         if self._file is None:

@@ -43,10 +43,11 @@ frames = st.one_of(
     st.tuples(st.integers(0, 30), values, values, values).map(list).map(msgpack.packb),
     st.binary(max_size=40),
 )
-identities = st.sampled_from(
-    [Identity.of("root"), Identity.of("some", publish=["a.*"], subscribe=["prices.>", "a"], consume=["a"])]
-)
+ROOT = Identity.of("root", publish=None, subscribe=None, consume=None)
+identities = st.sampled_from([ROOT, Identity.of("some", publish=["a.*"], subscribe=["prices.>", "a"], consume=["a"])])
 ALLOWED = {*CODES} - {"internal_error"}
+
+ROOT = Identity.of("root", publish=None, subscribe=None, consume=None)
 
 
 def answers(link: Link) -> list[FromBroker]:
@@ -76,7 +77,7 @@ def test_whatever_is_said(said: list[bytes], greeted: bool, identity: Identity, 
                 link.session.receive_all([frame] * 2, house.clock.now, 100)
             else:
                 link.send(frame)
-            link.session.become(Identity.of("root") if at % 2 else identity, house.clock.now) if greeted else None
+            link.session.become(ROOT if at % 2 else identity, house.clock.now) if greeted else None
     except Goodbye as goodbye:
         assert goodbye.code in ALLOWED  # noqa: PT017 - there may be one, or none
         link.session.leave()

@@ -29,7 +29,7 @@ class Names:
     """Takes everybody for who they say they are."""
 
     def identify(self, token: str | None) -> Identity:
-        return ANYBODY if token is None else Identity.of(token)
+        return ANYBODY if token is None else Identity.of(token, publish=None, subscribe=None, consume=None)
 
     def identified(self, identity: Identity) -> None:
         pass

@@ -127,7 +127,7 @@ def test_all_connections_of_a_subject_count_together() -> None:
     shared = House(limits)
     alice, also, bob, nobody = (shared.link() for _ in range(4))
     for link, subject in ((alice, "alice"), (also, "alice"), (bob, "bob")):
-        link.session.become(Identity.of(subject), shared.clock.now)
+        link.session.become(Identity.of(subject, publish=None, subscribe=None), shared.clock.now)
     for link in (alice, also, bob, nobody):
         link.send(publish(1, 8))
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import pytest
 
 from house.link import House, Link, told
-from tickwire.core.rights import Identity
+from tickwire.core.rights import Identity, fill
 from tickwire.wire.encode import encode
+from tickwire.wire.errors import BadPattern
 from tickwire.wire.messages import (
     Ack,
     Consume,
@@ -24,7 +25,7 @@ from tickwire.wire.messages import (
 )
 
 ROLES: dict[str, Identity] = {
-    "everything": Identity.of("root"),
+    "everything": Identity.of("root", publish=None, subscribe=None, consume=None),
     "nothing": Identity.of("none", publish=(), subscribe=(), consume=()),
     "reader": Identity.of("reader", publish=(), subscribe=["prices.>"], consume=()),
     "one level": Identity.of("level", publish=(), subscribe=["prices.*"], consume=()),
@@ -297,3 +298,29 @@ def test_a_consumer_that_may_no_longer_consume_is_sent_away_and_its_messages_go_
 
     assert ends(mine.take()) == [(Consume.kind, 1, "forbidden")]
     assert [each[0] for each in told(other.take())] == ["prices.a"]
+
+
+def test_who_is_given_no_list_may_do_nothing() -> None:
+    for identity in (Identity("alice"), Identity.of("alice")):
+        link = come(House(), identity)
+
+        for message in (Publish(1, [Run("a", [b""])]), Subscribe(1, "a"), Consume(1, "a", "group", 1)):
+            assert code_of(answer(link, message)) == "forbidden"
+
+
+@pytest.mark.parametrize("subject", ["*", ">", "a.b", "a b", "$x", ""])
+def test_a_subject_is_no_wildcard_and_never_more_than_one_segment(subject: str) -> None:
+    assert fill(["chat.{sub}", "open"], subject).patterns == ("open",)
+    assert fill(["chat.{sub}.>"], "alice").patterns == ("chat.alice.>",)
+
+
+def test_an_identity_that_is_none_is_told_so() -> None:
+    with pytest.raises(ValueError, match="must not be empty"):
+        Identity.of("")
+    with pytest.raises(TypeError, match="subject must be a str, not int"):
+        Identity.of(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="publish must be a list of patterns, not a str"):
+        Identity.of("alice", publish="chat.alice")
+    with pytest.raises(BadPattern):
+        Identity.of("alice", publish=["chat..{sub}"])
+    assert Identity.of("alice", publish=["chat.{sub}"]).rights.publish == fill(["chat.alice"], None)

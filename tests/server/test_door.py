@@ -284,7 +284,7 @@ async def test_an_application_may_say_who_is_who(way: str) -> None:
         asked.append(shown)
         if shown == "fails":
             raise ZeroDivisionError
-        return Identity.of("carol", publish=["a"]) if shown == "let me in" else None
+        return Identity.of("carol", publish=["a"], subscribe=["a"]) if shown == "let me in" else None
 
     async def know_later(shown: str | None, request: web.Request) -> Identity | None:
         await asyncio.sleep(0.01)

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from tickwire.wire.topics import check_pattern, covers, intersection, matcher
+from tickwire.wire.errors import Refused
+from tickwire.wire.topics import check_pattern, check_topic, covers, intersection, is_reserved, matcher
 
 from .errors import Forbidden
 
@@ -94,12 +95,13 @@ NOTHING = Rights(grant(()), grant(()), grant(()))
 class Identity:
     """Who a connection belongs to, and what that is good for. `subject` is None for somebody nobody knows.
 
-    `expires_at` is Unix seconds; `token` is the token's own id (`jti`), by which it can be revoked; `claims_rights`
-    says whether the rights are those of the token, whatever the configuration says.
+    It is good for nothing unless it says so. `expires_at` is Unix seconds; `token` is the token's own id (`jti`), by
+    which it can be revoked; `claims_rights` says whether the rights are those of the token, whatever the configuration
+    says.
     """
 
     subject: str | None = None
-    rights: Rights = EVERYTHING
+    rights: Rights = NOTHING
     expires_at: float | None = None
     token: str | None = None
     claims_rights: bool = False
@@ -109,22 +111,63 @@ class Identity:
         cls,
         subject: str,
         *,
-        publish: Iterable[str] | None = None,
-        subscribe: Iterable[str] | None = None,
-        consume: Iterable[str] | None = None,
+        publish: Iterable[str] | None = (),
+        subscribe: Iterable[str] | None = (),
+        consume: Iterable[str] | None = (),
         expires_at: float | None = None,
     ) -> Identity:
-        """Somebody with lists of patterns; None is all topics. Raises BadPattern."""
-        grants = {"publish": publish, "subscribe": subscribe, "consume": consume}
-        rights = Rights(**{name: None if given is None else _checked(given) for name, given in grants.items()})
-        return cls(subject, rights, expires_at)
+        """Somebody with lists of patterns, in which `{sub}` stands for the subject; None for a list is all topics.
+
+        A pattern is left out where `{sub}` is not one plain segment of a topic: a subject `*` is no wildcard. Raises
+        BadPattern, and TypeError or ValueError for what is no subject or no list.
+        """
+        if not isinstance(subject, str):
+            raise TypeError(f"subject must be a str, not {type(subject).__name__}")
+        if not subject:
+            raise ValueError("subject must not be empty")
+        given = {"publish": publish, "subscribe": subscribe, "consume": consume}
+        return cls(subject, Rights(**{name: _granted(each, name, subject) for name, each in given.items()}), expires_at)
 
 
-ANYBODY = Identity()
+ANYBODY = Identity(rights=EVERYTHING)
+
+SUB = "{sub}"
+_STAND_IN = "x"
 
 
-def _checked(patterns: Iterable[str]) -> Grant:
+def check_pattern_with_subject(pattern: str) -> None:
+    """Raises BadPattern for what is none, whatever the subject is."""
+    check_pattern(pattern.replace(SUB, _STAND_IN))
+
+
+def fill(patterns: Iterable[str], subject: str | None) -> Grant:
+    """The grant of patterns, which have been checked, with their subject.
+
+    Without those in which that would be more or less than one plain segment, or the whole too long.
+    """
+    return grant(filled for each in patterns if (filled := _fill(each, subject)) is not None)
+
+
+def _granted(patterns: Iterable[str] | None, name: str, subject: str) -> Grant | None:
+    if patterns is None:
+        return None
+    if isinstance(patterns, str):
+        raise TypeError(f"{name} must be a list of patterns, not a str")
     patterns = tuple(patterns)
     for pattern in patterns:
-        check_pattern(pattern)
-    return grant(patterns)
+        check_pattern_with_subject(pattern)
+    return fill(patterns, subject)
+
+
+def _fill(pattern: str, subject: str | None) -> str | None:
+    if SUB not in pattern:
+        return pattern
+    if subject is None or "." in subject or is_reserved(subject):
+        return None
+    filled = pattern.replace(SUB, subject)
+    try:
+        check_topic(subject)
+        check_pattern(filled)
+    except Refused:
+        return None
+    return filled

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from tickwire.core.rights import GRANT_PATTERNS, NOTHING, Rights, grant
+from tickwire.core.rights import GRANT_PATTERNS, NOTHING, SUB, Rights, check_pattern_with_subject, fill
 from tickwire.wire.errors import Refused
-from tickwire.wire.topics import check_pattern, check_topic
 
 from ..configuration.setting import SettingsError
 
-SUB = "{sub}"
-_STAND_IN = "x"
+_OTHER_BRACES = re.compile(r"\{\w*\}")
 _LISTS = ("publish", "subscribe", "consume")
+_NAMES = {name: name for name in _LISTS}
 _KEYS = ("subject", "anonymous", *_LISTS)
 
 
@@ -23,13 +23,12 @@ class BadRights(ValueError):
     """A list of patterns that is none; the text says which, and why."""
 
 
-def rights_of(lists: Mapping[str, Any], subject: str | None) -> Rights:
-    """The rights of three lists of patterns; of one that is not there, none. Raises BadRights."""
-    grants = {}
-    for name in _LISTS:
-        patterns = check_patterns(lists.get(name), name)
-        grants[name] = grant(filled for each in patterns if (filled := _fill(each, subject)) is not None)
-    return Rights(**grants)
+def rights_of(lists: Mapping[str, Any], subject: str | None, names: Mapping[str, str] = _NAMES) -> Rights:
+    """The rights of three lists of patterns; of one that is not there, none. Raises BadRights.
+
+    `names` are what the lists are called there, and what they are for.
+    """
+    return Rights(**{name: fill(check_patterns(lists.get(said), said), subject) for said, name in names.items()})
 
 
 def check_patterns(patterns: Any, name: str) -> list[str]:
@@ -42,25 +41,12 @@ def check_patterns(patterns: Any, name: str) -> list[str]:
         raise BadRights(f"{name} has {len(patterns)} patterns, over the limit of {GRANT_PATTERNS}")
     for each in patterns:
         try:
-            check_pattern(each.replace(SUB, _STAND_IN))
+            check_pattern_with_subject(each)
         except Refused as refused:
             raise BadRights(f"{name} has {each!r} in it: {refused.text}") from None
+        if found := _OTHER_BRACES.search(each.replace(SUB, "")):
+            raise BadRights(f"{name} has {each!r} in it: {found[0]} stands for nothing; only {SUB} does")
     return list(patterns)
-
-
-def _fill(pattern: str, subject: str | None) -> str | None:
-    """The pattern with its subject; None where that is more or less than one plain segment, or the whole too long."""
-    if SUB not in pattern:
-        return pattern
-    if subject is None or "." in subject:
-        return None
-    filled = pattern.replace(SUB, subject)
-    try:
-        check_topic(subject)
-        check_pattern(filled)
-    except Refused:
-        return None
-    return filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +92,9 @@ def _table(table: Any, name: str) -> RightsTable:
         if key not in _KEYS:
             raise SettingsError(f"{name} has {key!r}, which is no key of it; there are {', '.join(_KEYS)}")
     anonymous, subject = table.get("anonymous", False), table.get("subject", "")
-    if type(anonymous) is not bool or not isinstance(subject, str) or anonymous is bool(subject):
+    if type(anonymous) is not bool:
+        raise SettingsError(f"{name} has anonymous = {anonymous!r}, but must have true or false there")
+    if not isinstance(subject, str) or anonymous is bool(subject):
         raise SettingsError(f"{name} must have either a subject, such as 'game-*', or anonymous = true")
     try:
         lists = {key: tuple(check_patterns(table.get(key), key)) for key in _LISTS}

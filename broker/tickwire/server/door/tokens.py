@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CLAIM = "tickwire"  # {"pub": [...], "sub": [...], "consume": [...]}
 TOKEN_BYTES = 8 << 10  # of a token: what is longer is not even looked at
+_IN_CLAIM = {"pub": "publish", "sub": "subscribe", "consume": "consume"}
 _SUBJECT_BYTES = 255
 _LEEWAY = 5.0  # seconds that the clock of who made a token may be ahead of ours
 _OPTIONS: Any = {"require": ["exp"], "verify_aud": True, "strict_aud": False}
@@ -95,9 +96,10 @@ class Tokens:
         said = claims[CLAIM]
         if not isinstance(said, dict):
             raise BadRights("it must be a map with the lists pub, sub and consume")
-        return rights_of(
-            {"publish": said.get("pub"), "subscribe": said.get("sub"), "consume": said.get("consume")}, subject
-        )
+        for name in said:
+            if name not in _IN_CLAIM:
+                raise BadRights(f"it has the key {str(name)[:20]!r}; there are pub, sub and consume")
+        return rights_of(said, subject, _IN_CLAIM)
 
     def _claims(self, token: str) -> dict[str, Any]:
         import jwt  # here and below: only a broker that is shown tokens needs it

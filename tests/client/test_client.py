@@ -110,6 +110,20 @@ async def test_many_publishes_at_once_each_get_their_own_receipt(url: str) -> No
     assert [receipt.offset for receipt in receipts] == [at // 3 for at in range(3_000)]
 
 
+async def test_what_is_published_faster_than_the_rate_is_slowed_down_and_nothing_of_it_is_refused() -> None:
+    settings = Settings(messages_per_second=100, rate_burst=0.1)
+    async with Broker(settings).serving(port=0) as url, connect(url) as client:
+        async with asyncio.timeout(20):
+            receipts = await asyncio.gather(*(client.publish("a", number) for number in range(150)))
+            for number in range(150):
+                client.publish_nowait("a", number)
+            await client.flush()
+            last = await client.publish("a", None)
+
+    assert [receipt.offset - receipts[0].offset for receipt in receipts] == list(range(150))
+    assert last.offset - receipts[0].offset == 300
+
+
 async def test_a_flush_is_the_end_of_what_was_sent_before_it(url: str) -> None:
     async with connect(url) as client, client.subscribe("t") as subscription:
         for at in range(20_000):

@@ -44,6 +44,8 @@ class Admission(Spending):
         holding, self._holding = self._holding, None
         if holding is not None:
             holding.connections -= 1
+        if self._tab is not None:
+            self._engine.remember(self._tab)
         self._engine.leave(self.peer)
 
     def _hello(self, hello: Hello, now: float) -> None:
@@ -101,7 +103,7 @@ class Admission(Spending):
         if hello.publisher is not None:
             self._come_back((hello.publisher, hello.incarnation or 0))
         capabilities = {"ack": engine.store.acknowledges, "server": engine.server}
-        limits = engine.limits.for_welcome()
+        limits = engine.limits.for_welcome(identity.subject is not None)
         if holding is not None:
             limits |= holding.allowance.for_welcome()
         if (ends := _ends(identity)) is not None:

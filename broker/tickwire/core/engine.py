@@ -63,6 +63,7 @@ class Engine(Pipeline):
         self.on_refusal: Callable[[Any, Refused], None] | None = None  # told of the session and what it was refused
         self.sessions: dict[Publisher, Superseded] = {}  # the newest connection of each publisher that is here
         self._meters: WeakValueDictionary[str, Meter] = WeakValueDictionary()  # of subjects that are here
+        self._owing: dict[Meter, None] = {}  # of subjects that went before they had paid
         self._holdings: WeakValueDictionary[str, Holding] = WeakValueDictionary()  # of those that have something
         self._joiner = Joiner(deflater, self.stats)
 
@@ -104,7 +105,13 @@ class Engine(Pipeline):
             if meter is None:
                 meter = self._meters[identity.subject] = Meter(shared)
             meters.append(meter)
-        return Tab(tuple(meters))
+        tab = Tab(tuple(meters))
+        tab.draw(now)
+        return tab
+
+    def remember(self, tab: Tab) -> None:
+        """Its connection is gone. What it owes as a subject it owes when it comes back."""
+        self._owing.update(dict.fromkeys(tab.owed(self._now)))
 
     def leave(self, peer: Peer) -> None:
         """The peer's connection is gone."""
@@ -159,6 +166,7 @@ class Engine(Pipeline):
         self.topics.tick(now, self._is_read)
         self.identities.tick(now)
         self.groups.tick(now)
+        self._owing = {meter: None for meter in self._owing if meter.full_at > now}
         self.due = self.due or self._is_unsealed
 
     @property

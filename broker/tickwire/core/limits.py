@@ -48,8 +48,9 @@ class Limits:
     beat_every: float = 20.0
     give_up_after: float = 50.0
 
-    def for_welcome(self) -> dict[str, int]:
-        """The limits that a client is told."""
+    def for_welcome(self, known: bool = False) -> dict[str, int]:
+        """The limits that a client is told: somebody who is known is bounded as a subject too."""
+        rates = self.rates.least(self.subject_rates) if known else self.rates
         return {
             "payload_bytes": self.payload_bytes,
             "frame_bytes": self.frame_bytes,
@@ -63,5 +64,5 @@ class Limits:
             "identity_seconds": int(self.identity_seconds),
             "identity_frames": self.identity_frames,
             "ack_timeout_ms": int(self.ack_timeout * 1000),
-            **self.rates.for_welcome(),
+            **rates.for_welcome(),
         }

@@ -8,6 +8,7 @@ from .errors import Goodbye, RateExceeded
 
 AT_ONCE = 0.05  # seconds' worth that a connection draws at once: what it asks for is then counted by subtraction alone
 PATIENCE = 5.0  # seconds that one is made to wait; what would take longer is refused
+_MESSAGE_BYTES = 2  # of a frame, that a message takes at least
 LENIENCE = 100  # such refusals in a row, after which the connection is closed
 
 
@@ -28,6 +29,11 @@ class Rates:
 
     def for_welcome(self) -> dict[str, int]:
         return {f"{name}_per_second": int(getattr(self, name)) for name in NAMES if getattr(self, name)}
+
+    def least(self, other: Rates) -> Rates:
+        """Of each the smaller one."""
+        both = {name: [rate for each in (self, other) if (rate := getattr(each, name))] for name in NAMES}
+        return Rates(**{name: min(rates, default=0.0) for name, rates in both.items()}, burst=self.burst)
 
 
 NAMES = tuple(field.name for field in fields(Rates) if field.name != "burst")
@@ -57,14 +63,25 @@ class Meter:
         if rates.subscriptions:
             self.subscriptions = max(self.subscriptions, now) + subscriptions / rates.subscriptions
 
+    def give_back(self, messages: int, bytes: int) -> None:
+        """What was taken just now was not had."""
+        if self._rates.messages:
+            self.messages -= messages / self._rates.messages
+        if self._rates.bytes:
+            self.bytes -= bytes / self._rates.bytes
+
     def rate(self, name: str) -> float:
         """What comes of it in a second; 0 is no bound."""
         return float(getattr(self._rates, name))
 
     def debt(self, now: float) -> float:
         """Seconds until what was spent is paid for."""
-        full_at = max(self.frames, self.messages, self.bytes, self.subscriptions)
-        return max(0.0, full_at - now - self._rates.burst)
+        return max(0.0, self.full_at - now - self._rates.burst)
+
+    @property
+    def full_at(self) -> float:
+        """When all that was spent is paid for, and as much saved as can be."""
+        return max(self.frames, self.messages, self.bytes, self.subscriptions)
 
     def worst(self) -> tuple[str, float]:
         """What has cost most, and the rate of it."""
@@ -98,9 +115,34 @@ class Tab:
         for meter in self._meters:
             meter.spend(now, spent["frames"], spent["messages"], spent["bytes"], subscriptions)
         self.frames, self.messages, self.bytes = left["frames"], left["messages"], left["bytes"]
+        self._look(now)
+
+    def pay(self, now: float, messages: int, bytes: int) -> RateExceeded | None:
+        """Draw what a frame took. Where that takes longer than one is made to wait, only the frame itself is paid for.
+
+        Then it returns why. Raises Goodbye where it does not stop asking.
+        """
+        self.draw(now)
+        if self.refuses_until is None:
+            return None
+        refused = self.refusal(now)
+        for meter in self._meters:
+            meter.give_back(messages, bytes)
+        self._look(now)
+        return refused
+
+    def _look(self, now: float) -> None:
         debt = max(meter.debt(now) for meter in self._meters)
         self.owes_until = now + debt if 0 < debt <= PATIENCE else None
         self.refuses_until = now + debt - PATIENCE if debt > PATIENCE else None
+
+    def takes(self, count: int, size: int) -> bool:
+        """Whether so many frames can be taken of what is left, whatever is in them."""
+        return size <= self.bytes and size // _MESSAGE_BYTES <= self.messages and count <= self.frames
+
+    def owed(self, now: float) -> list[Meter]:
+        """The meters that others share, as far as they are not full: they are to be remembered."""
+        return [meter for meter in self._meters[1:] if meter.full_at > now]
 
     def refuses(self, now: float) -> bool:
         """Whether what would be taken now is refused."""

@@ -67,11 +67,12 @@ class Session(Admission):
             self.receive(frames[0], now)
             return 1, 1
         while at < count and decoded < most:
-            if self.greeted and not self.superseded and not (self._counts and self._turns_away(now)):
-                plain = self._publishing.take_plain(frames, at) - at
+            if self.greeted and not self.superseded:
+                if self._counts:
+                    plain = self._take_counted(frames[at:] if at else frames, now)
+                else:
+                    plain = self._publishing.take_plain(frames, at) - at
                 self._engine.stats.frames_in += plain
-                if self._counts and plain:
-                    self._count(now, frames[at : at + plain])
                 at += plain
                 if at == count:
                     break

@@ -44,23 +44,34 @@ class Spending:
         if tab.refuses_until is not None and tab.refuses(now):
             self._refuse(Publish.kind, publish.id, tab.refusal(now))
             return False
-        tab.turned_away = 0
+        messages = len(runs[0].payloads) if len(runs) == 1 else sum([len(run.payloads) for run in runs])
         tab.frames -= 1
         tab.bytes -= len(frame)
-        tab.messages -= len(runs[0].payloads) if len(runs) == 1 else sum([len(run.payloads) for run in runs])
+        tab.messages -= messages
         if tab.frames < 0 or tab.bytes < 0 or tab.messages < 0:
-            tab.draw(now)
+            refused = tab.pay(now, messages, len(frame))
+            if refused is not None:
+                self._refuse(Publish.kind, publish.id, refused)
+                return False
+        tab.turned_away = 0
         return True
 
-    def _count(self, now: float, frames: list[bytes]) -> None:
-        """The same of plain frames that were taken."""
-        tab = self._tab
+    def _take_counted(self, frames: list[bytes], now: float) -> int:
+        """Take plain frames together where there is enough for all of them; else they are looked at one by one."""
+        tab, publishing, count, size = self._tab, self._publishing, len(frames), sum(map(len, frames))
         assert tab is not None
-        tab.frames -= len(frames)
-        tab.bytes -= sum(map(len, frames))
-        tab.messages -= self._publishing.messages
-        if tab.frames < 0 or tab.bytes < 0 or tab.messages < 0:
+        if not tab.takes(count, size):
+            if tab.refuses(now):
+                return 0
             tab.draw(now)
+            if tab.owes_until is not None or not tab.takes(count, size):
+                return 0
+        taken = publishing.take_plain(frames, 0)
+        if taken:
+            tab.frames -= taken
+            tab.bytes -= size if taken == count else sum(map(len, frames[:taken]))
+            tab.messages -= publishing.messages
+        return taken
 
     def _may_subscribe(self, message: Subscribe | Consume, now: float) -> bool:
         """The same of a subscription."""

@@ -39,6 +39,7 @@ log = logs.logger("tickwire.broker")
 
 _AUDITED = {
     "forbidden",
+    "rate_exceeded",
     "unauthorized",
     "token_expired",
     "token_revoked",

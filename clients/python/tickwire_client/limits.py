@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from tickwire.wire import limits as protocol
 
+# Publishes are joined into frames of this size: enough that a frame's own cost is nothing, and small enough that the
+# broker takes one in while the next is written.
+_JOINED_BYTES = 128 << 10
+
 
 class Limits:
     """The limits of the last welcome; before the first one, those of a broker with nothing configured."""
@@ -16,6 +20,8 @@ class Limits:
         "frame_messages",
         "identity_frames",
         "identity_seconds",
+        "joined_bytes",
+        "joined_messages",
         "payload_bytes",
     )
 
@@ -24,6 +30,9 @@ class Limits:
         self.payload_bytes = _said(said, "payload_bytes", protocol.PAYLOAD_BYTES)
         self.frame_bytes = _said(said, "frame_bytes", protocol.FRAME_BYTES)
         self.frame_messages = _said(said, "frame_messages", protocol.FRAME_MESSAGES)
+        # Of what is sent together though nobody said so. A frame of more than a second's worth might be refused whole.
+        self.joined_bytes = min(_JOINED_BYTES, self.frame_bytes, _said(said, "bytes_per_second", _JOINED_BYTES))
+        self.joined_messages = min(self.frame_messages, _said(said, "messages_per_second", self.frame_messages))
         self.beat_ms = _said(said, "beat_ms", 20_000)
         self.deadline_ms = _said(said, "deadline_ms", 50_000)
         self.ack_timeout_ms = _said(said, "ack_timeout_ms", 30_000)

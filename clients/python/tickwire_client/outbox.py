@@ -9,7 +9,7 @@ from .checks import too_large_now
 from .errors import OutcomeUnknown, Refused, TickwireError
 from .limits import Limits
 from .publishes import Entry, Errand, Joined, Whole
-from .runs import JOINED_BYTES, MESSAGE_BYTES, RUN_BYTES, Posts, Run
+from .runs import MESSAGE_BYTES, RUN_BYTES, Posts, Run
 
 _LOST = "the connection went before the broker acknowledged this: it may have been stored or not"
 _OTHER_EPOCH = f"{_LOST}, and the broker has begun a new epoch since"
@@ -167,8 +167,8 @@ class Outbox:
     def _joined(self, first: Entry) -> Errand:
         """The entries at the head of the line that fit in one frame; those nobody waits for any more are left out."""
         entries = [first] if first.wanted else []
-        room = min(JOINED_BYTES, self.limits.frame_bytes) - len(first.payload) - RUN_BYTES
-        while self._waiting and len(entries) < self.limits.frame_messages:
+        room = self.limits.joined_bytes - len(first.payload) - RUN_BYTES
+        while self._waiting and len(entries) < self.limits.joined_messages:
             following = self._waiting[0]
             if not isinstance(following, Entry):
                 break

@@ -13,9 +13,6 @@ from tickwire.wire.limits import MSGPACK
 from .limits import Limits
 from .messages import Receipt
 
-# Publishes are joined into frames of this size: enough that a frame's own cost is nothing, and small enough that the
-# broker takes one in while the next is written.
-JOINED_BYTES = 128 << 10
 MESSAGE_BYTES = 5  # the longest msgpack header of a payload
 RUN_BYTES = 300  # the most that a run costs beside its payloads: its topic and headers
 
@@ -126,7 +123,7 @@ class Posts(Joining):
 
     def take(self, limits: Limits) -> tuple[bytes, int, int]:
         """The next frame, how many bytes of payload are in it, and how many payloads."""
-        room, most = min(JOINED_BYTES, limits.frame_bytes) - RUN_BYTES, limits.frame_messages
+        room, most = limits.joined_bytes - RUN_BYTES, limits.joined_messages
         elements: list[list[Any]] = []
         taken, left = 0, most
         while self.runs and left:

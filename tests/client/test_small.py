@@ -84,7 +84,7 @@ def test_the_public_surface_is_this_list() -> None:
         "connect",
     ]
     assert all(hasattr(tickwire_client, name) for name in tickwire_client.__all__)
-    verbs = ["batch", "close", "consume", "consumers", "epoch", "flush", "history"]
+    verbs = ["batch", "batch_limits", "close", "consume", "consumers", "epoch", "flush", "history"]
     verbs += ["publish", "publish_nowait", "state", "subscribe"]
     for client in (tickwire_client.Client, sync.Client):
         assert [name for name in dir(client) if not name.startswith("_")] == verbs

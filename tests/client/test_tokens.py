@@ -101,3 +101,38 @@ async def test_the_client_for_scripts_takes_a_function_too(url: str) -> None:
             client.publish("a", 1)
 
     await asyncio.to_thread(run)
+
+
+async def test_a_function_that_fails_once_is_asked_again(url: str) -> None:
+    asked = 0
+
+    def give() -> str:
+        nonlocal asked
+        asked += 1
+        if asked in (2, 3):
+            raise RuntimeError("who gives tokens is down")
+        return token(0.6 if asked == 1 else 60.0)
+
+    states: list[str] = []
+    async with connect(url, token=give, on_state=lambda state, detail: states.append(detail)) as client:
+        async with asyncio.timeout(20):
+            while asked < 4:  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.05)
+        await client.publish("a", 1)
+    assert any("who gives tokens is down" in detail for detail in states)
+
+
+async def test_a_function_that_takes_too_long_is_what_is_told(url: str) -> None:
+    with pytest.raises(ConnectionLost, match=r"the token function gave none within 0\.3 s"):
+        await connect(url, token=lambda: asyncio.sleep(9, "late"), timeout=0.3)
+
+
+async def test_who_was_ended_is_told_why(url: str) -> None:
+    async with connect(url, token=token(0.4)) as client:
+        async with asyncio.timeout(20):
+            while client.state != "closed":  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.05)
+        with pytest.raises(ConnectionLost, match="the token has expired") as ended:
+            await client.publish("a", 1)
+    assert isinstance(ended.value.__cause__, Refused)
+    assert ended.value.__cause__.code == "token_expired"

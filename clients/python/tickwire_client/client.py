@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from ssl import SSLContext
 from typing import TypeVar
 
 import msgpack
@@ -40,6 +41,7 @@ def connect(
     url: str | Iterable[str] = "ws://127.0.0.1:8765",
     *,
     token: Token = None,
+    ssl: SSLContext | None = None,
     name: str | None = None,
     publisher: str | None = None,
     compress: bool = True,
@@ -54,7 +56,9 @@ def connect(
     this client is. `timeout` seconds is how long publishing and subscribing wait for a connection and for the answer,
     and connecting for a broker that says nothing, but that at most 10.
     `token` is what the broker wants to see of you, or a function that gives it, which may be a coroutine function: it
-    is asked at each connection, and for a newer one before the last expires.
+    is asked at each connection, and for a newer one before the last expires. Where it fails at a later connection it is
+    asked again with the next. `ssl` is for a `wss://` broker whose certificate this machine does not trust by itself,
+    or that wants to see one of yours.
     `on_state(state, detail)` is called with "connecting", "connected", "reconnecting" and "closed"; `on_refused(error)`
     when a `publish_nowait` or an acknowledgment of a consumer was refused.
 
@@ -73,6 +77,8 @@ def connect(
     check_callback(on_state, "on_state")
     check_callback(on_refused, "on_refused")
     check_token(token)
+    if ssl is not None and not isinstance(ssl, SSLContext):
+        raise TypeError(f"ssl must be an ssl.SSLContext, not {type(ssl).__name__}")
 
     async def open() -> Client:
         identity = publisher or secrets.token_hex(8), time.time_ns() // 1000
@@ -81,6 +87,7 @@ def connect(
             session,
             Addresses(url),
             token=token,
+            ssl=ssl,
             compress=compress,
             timeout=timeout,
             reconnect=reconnect,
@@ -124,6 +131,15 @@ class Client(Reading):
     def epoch(self) -> int | None:
         """That of the broker's offsets now, as in `Position(topic, client.epoch, offset)`."""
         return self._session.epoch
+
+    @property
+    def batch_limits(self) -> tuple[int, int]:
+        """How many messages a batch should have at most, and how many bytes.
+
+        Of what the broker takes in a frame, and where it bounds your rate, of a second.
+        """
+        limits = self._session.limits
+        return limits.joined_messages, limits.joined_bytes
 
     async def publish(self, topic: str, data: object = MISSING, *, payload: bytes | None = None) -> Receipt:
         """Publish and wait for the broker's acknowledgment.

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import logging
 import math
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from ssl import SSLContext
 
 from .addresses import Addresses, advice
 from .backoff import Backoff
@@ -30,6 +32,11 @@ _FINAL_CODES = {
     "token_revoked", "forbidden", "address_forbidden", "origin_forbidden"
 }  # fmt: skip
 
+
+class NoToken(ConnectionLost):
+    """The application's function gave no token. It is asked again with the next connection."""
+
+
 OnState = Callable[[str, str], None]
 
 
@@ -42,6 +49,7 @@ class Connection:
         addresses: Addresses,
         *,
         token: Token = None,
+        ssl: SSLContext | None = None,
         compress: bool,
         timeout: float,
         reconnect: bool,
@@ -49,6 +57,9 @@ class Connection:
     ) -> None:
         self.state = "connecting"
         self._session, self._addresses = session, addresses
+        self._ssl = ssl
+        self.ended: TickwireError | None = None  # why it came to an end by itself
+        self._asking = False  # the application for a token
         self._token, self._compress, self._reconnect, self._on_state = token, compress, reconnect, on_state
         self._handshake_s = min(HANDSHAKE_TIMEOUT, timeout)
         session.send_soon = self.send_soon
@@ -150,10 +161,17 @@ class Connection:
                 log.exception("the client came to an end by a fault of its own")
                 error = ConnectionLost(f"the client came to an end by a fault of its own: {error!r}")
             self._session.closed()
+            self.ended = error
             self._session.give_up(error, error)
             self._say("closed", str(error))
 
     async def _open_first(self) -> Link:
+        try:
+            return await self._open_one()
+        except NoToken as error:
+            raise error.__cause__ or error from None  # the application's own, as it raised it
+
+    async def _open_one(self) -> Link:
         for _ in self._addresses.urls[1:]:
             try:
                 return await self._open()
@@ -190,7 +208,7 @@ class Connection:
         link: Link | None = None
         try:
             async with asyncio.timeout(self._handshake_s):
-                link = await open_link(url, compress=self._compress)
+                link = await open_link(url, compress=self._compress, ssl=self._ssl)
                 await self._greet(link)
             self._link = link
             self._say("connected", url)
@@ -199,13 +217,15 @@ class Connection:
             self._session.closed()
             if link is not None:
                 await link.abort()
+            if isinstance(error, TimeoutError) and self._asking:
+                raise NoToken(f"the token function gave none within {self._handshake_s:g} s") from None
             if isinstance(error, TimeoutError):
                 raise NoAnswer(f"{url} did not answer within {self._handshake_s:g} s", advice(url)) from None
             raise
 
     async def _greet(self, link: Link) -> None:
         session = self._session
-        session.token = await current(self._token)
+        session.token = await self._current_token()
         await link.send(session.opened())
         for frame in session.frames():
             await link.send(frame)
@@ -218,6 +238,15 @@ class Connection:
                 raise Refused(goodbye.code, goodbye.text, {"retry_after_ms": goodbye.retry_after_ms or 0})
             else:
                 raise ConnectionLost(f"{self._addresses.current} said no welcome: {link.why}")
+
+    async def _current_token(self) -> str | None:
+        self._asking = True
+        try:
+            return await current(self._token)
+        except Exception as error:
+            raise NoToken(f"the token function failed: {error!r}") from error
+        finally:
+            self._asking = isinstance(sys.exception(), asyncio.CancelledError)
 
     def _take_welcome(self, answer: bytes) -> None:
         try:

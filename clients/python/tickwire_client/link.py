@@ -8,6 +8,7 @@ import random
 import re
 from collections import deque
 from collections.abc import Callable, Iterable
+from ssl import SSLContext, SSLError
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
@@ -33,6 +34,9 @@ _ABNORMAL = 1006  # the close code where no close came
 _LOST = "the connection was lost"
 _HTTP_CODES = {400: "subprotocol_required", 401: "unauthorized", 403: "forbidden", 429: "too_many_connections"}
 _SAID = re.compile(r"(.+?)\s*\[([a-z0-9_]+)\]", re.DOTALL)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE")
+_TRUST = "its certificate must be one that this machine trusts, or that connect(ssl=) or --tls-ca names"
+_SHOW = "connect(ssl=), or --tls-cert and --tls-key, show one"
 _HUNG_UP = (ConnectionResetError, aiohttp.ServerDisconnectedError)
 
 
@@ -211,7 +215,9 @@ class Link:
         await self._http.close()
 
 
-async def open_link(url: str, *, compress: bool, headers: dict[str, str] | None = None) -> Link:
+async def open_link(
+    url: str, *, compress: bool, ssl: SSLContext | None = None, headers: dict[str, str] | None = None
+) -> Link:
     """Connect. Raises HttpRefused where the answer is a refusal, ConnectionLost where there is none."""
     http = aiohttp.ClientSession(
         ws_response_class=Socket,
@@ -226,6 +232,7 @@ async def open_link(url: str, *, compress: bool, headers: dict[str, str] | None 
             max_msg_size=_MAX_MESSAGE,
             timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSE_TIMEOUT),
             headers=headers,
+            ssl=True if ssl is None else ssl,
         )
     except BaseException as error:
         await http.close()
@@ -253,12 +260,19 @@ def _no_answer(url: str, error: BaseException) -> NoAnswer:
     """The reason without aiohttp's own words, which name the host once more and its TLS settings."""
     cannot, host = f"cannot connect to {url}", urlsplit(url).hostname
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return NoAnswer(f"{cannot}: {error.certificate_error}", "its certificate must be one that this machine trusts")
+        return NoAnswer(f"{cannot}: {error.certificate_error}", _TRUST)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return NoAnswer(f"{cannot}: the name {host} is not known", "check its spelling")
-    if isinstance(error, aiohttp.ClientSSLError) or (url.startswith("wss:") and isinstance(error, _HUNG_UP)):
-        return NoAnswer(f"{cannot}: it does not speak TLS", "use ws:// for a broker without it")
     cause = getattr(error, "os_error", error)
+    reason = getattr(cause, "reason", None) or ""
+    if isinstance(error, aiohttp.ClientSSLError) and reason in _NO_TLS:
+        return NoAnswer(f"{cannot}: it does not speak TLS", "use ws:// for a broker without it")
+    if "CERTIFICATE_REQUIRED" in reason or (url.startswith("wss:") and isinstance(error, _HUNG_UP)):
+        return NoAnswer(f"{cannot}: it ended the connection; it may want to see a certificate of yours", _SHOW)
+    if isinstance(error, (aiohttp.ClientSSLError, SSLError)):
+        return NoAnswer(f"{cannot}: TLS failed: {reason.lower().replace('_', ' ') or cause}", _SHOW)
+    if isinstance(error, _HUNG_UP):
+        return NoAnswer(f"{cannot}: it ended the connection", "if it speaks TLS, its address begins with wss://")
     number = getattr(cause, "errno", None)
     why = os.strerror(number).lower() if isinstance(number, int) and number > 0 else str(cause) or "no answer"
     return NoAnswer(f"{cannot}: {why}", advice(url))

@@ -252,7 +252,8 @@ class Reading:
 
     def _check_open(self) -> None:
         if self._closing or self._connection.over:
-            raise ConnectionLost(CLOSED)
+            ended = self._connection.ended
+            raise ConnectionLost(CLOSED if ended is None else f"{ended}: {CLOSED}") from ended
 
 
 def _now_us() -> int:

@@ -18,6 +18,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
+from ssl import SSLContext
 from typing import Any
 
 from . import client as aio
@@ -42,6 +43,7 @@ def connect(
     url: str | Iterable[str] = "ws://127.0.0.1:8765",
     *,
     token: Token = None,
+    ssl: SSLContext | None = None,
     name: str | None = None,
     publisher: str | None = None,
     compress: bool = True,
@@ -56,6 +58,7 @@ def connect(
         return await aio.connect(
             url,
             token=token,
+            ssl=ssl,
             name=name,
             publisher=publisher,
             compress=compress,
@@ -85,6 +88,11 @@ class Client(Reading):
 
     def __repr__(self) -> str:
         return repr(self._client)
+
+    @property
+    def batch_limits(self) -> tuple[int, int]:
+        """How many messages a batch should have at most, and how many bytes."""
+        return self._client.batch_limits
 
     @property
     def state(self) -> str:

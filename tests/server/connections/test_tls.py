@@ -19,6 +19,7 @@ from house.client import Client, connected
 from tickwire.server import Broker, Settings
 from tickwire.server.configuration.settings import SettingsError
 from tickwire.wire.messages import Ack, Delivery, Publish, Refusal, Run, Subscribe, Subscribed
+from tickwire_client import ConnectionLost, connect
 
 
 @pytest.fixture
@@ -149,6 +150,24 @@ async def test_who_must_show_a_certificate_and_has_none_or_another_does_not_get_
                     pass
         async with over_tls(url, trusting(authority, authority.issue("bob"))) as client:
             await works(client)
+
+
+async def test_the_sdk_shows_a_certificate_and_says_what_is_wrong_without_one(authority: Authority) -> None:
+    required = {"tls_client_ca": authority.file, "tls_client_certificates": "required"}
+    async with Broker(settings(authority.issue("broker"), **required)).serving(port=0) as url:
+        async with connect(url, ssl=trusting(authority, authority.issue("bob"))) as client:
+            await client.publish("a", 1)
+        with pytest.raises(ConnectionLost, match="may want to see a certificate of yours"):
+            await connect(url, ssl=trusting(authority))
+        with pytest.raises(ConnectionLost, match="must be one that this machine trusts"):
+            await connect(url)
+        with pytest.raises(ConnectionLost, match="begins with wss://"):
+            await connect(url.replace("wss", "ws"))
+        with pytest.raises(TypeError, match=r"ssl\.SSLContext"):
+            connect(url, ssl=True)  # type: ignore[arg-type]
+    async with Broker(Settings()).serving(port=0) as url:
+        with pytest.raises(ConnectionLost, match="does not speak TLS"):
+            await connect(url.replace("ws", "wss", 1))
 
 
 async def test_what_is_older_than_tls_12_is_not_spoken(authority: Authority) -> None:

@@ -3,24 +3,97 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import sys
 from collections.abc import Callable, Coroutine
-from typing import IO, Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from tickwire_client import Client
+    from tickwire_client.opening import Opening
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 URL = "ws://127.0.0.1:8765"
 
 
-def client_options(command: F) -> F:
-    """--url and --token."""
-    token = click.option("--token", envvar="TICKWIRE_TOKEN", show_envvar=True, help="What to show the broker as token.")
-    url = click.option(
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Where the broker is, and what is shown there."""
+
+    url: str
+    token: str | None = None
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+    def connect(self, **more: Any) -> Opening[Client]:
+        """As `tickwire_client.connect`. Raises Mistake for files that cannot be used."""
+        from tickwire_client import connect
+
+        return connect(self.url, token=self.token, ssl=self._ssl(), on_state=tell_states(self.url), **more)
+
+    def _ssl(self) -> SSLContext | None:
+        if self.tls_key and not self.tls_cert:
+            raise Mistake("--tls-key is given without --tls-cert, the certificate that it belongs to")
+        if not (self.tls_ca or self.tls_cert):
+            return None
+        import ssl
+
+        try:
+            context = ssl.create_default_context(cafile=self.tls_ca)
+        except OSError as error:
+            raise Mistake(f"--tls-ca cannot be used: {self.tls_ca!r}: {_why(error)}") from None
+        if self.tls_cert:
+            try:
+                context.load_cert_chain(self.tls_cert, self.tls_key)
+            except OSError as error:
+                files = " or ".join(repr(file) for file in (self.tls_cert, self.tls_key) if file)
+                raise Mistake(f"--tls-cert cannot be used: {files}: {_why(error)}") from None
+        return context
+
+
+def _why(error: OSError) -> str:
+    import ssl
+
+    if isinstance(error, ssl.SSLError):
+        return "not the key of the certificate" if "MISMATCH" in str(error) else "it is not PEM"
+    return error.strerror or str(error)
+
+
+_OPTIONS = (
+    click.option(
         "--url", envvar="TICKWIRE_URL", show_envvar=True, default=URL, show_default=True, help="The broker's address."
-    )
-    return url(token(command))
+    ),
+    click.option("--token", envvar="TICKWIRE_TOKEN", show_envvar=True, help="What to show the broker as token."),
+    click.option(
+        "--tls-ca", envvar="TICKWIRE_TLS_CA", show_envvar=True, metavar="FILE", help="Who signed its certificate (PEM)."
+    ),
+    click.option(
+        "--tls-cert", envvar="TICKWIRE_TLS_CERT", show_envvar=True, metavar="FILE", help="A certificate to show it."
+    ),
+    click.option(
+        "--tls-key", envvar="TICKWIRE_TLS_KEY", show_envvar=True, metavar="FILE", help="The key of that certificate."
+    ),
+)
+_NAMES = tuple(field.name for field in fields(Access))
+
+
+def client_options(command: F) -> F:
+    """How to reach a broker; the command gets it as `access`."""
+
+    @functools.wraps(command)
+    def with_access(*args: Any, **given: Any) -> Any:
+        return command(*args, access=Access(**{name: given.pop(name) for name in _NAMES}), **given)
+
+    for option in reversed(_OPTIONS):
+        with_access = option(with_access)
+    return cast(F, with_access)
 
 
 class Mistake(click.ClickException):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .client import client_options, note, run_client
+from .client import Access, client_options, note, run_client
 from .text import to_text
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command(short_help="List the consumer groups, with their lag.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON line for each group.")
 @client_options
-def consumers(as_json: bool, url: str, token: str | None) -> int:
+def consumers(as_json: bool, access: Access) -> int:
     """List the consumer groups of a broker.
 
     \b
@@ -25,13 +25,11 @@ def consumers(as_json: bool, url: str, token: str | None) -> int:
     lag        messages that are not done: acknowledged by nobody yet
     unacked    those of them that some member has
     """
-    return run_client(_list(as_json, url, token), url)
+    return run_client(_list(as_json, access), access.url)
 
 
-async def _list(as_json: bool, url: str, token: str | None) -> int:
-    from tickwire_client import connect
-
-    async with connect(url, token=token) as client:
+async def _list(as_json: bool, access: Access) -> int:
+    async with access.connect() as client:
         groups = sorted(await client.consumers(), key=lambda group: group.name)
     if as_json:
         for group in groups:

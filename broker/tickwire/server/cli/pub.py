@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .client import Mistake, client_options, note, run_client, tell_states
+from .client import Access, Mistake, client_options, note, run_client
 from .number import Number
 from .text import NotJson, from_text
 
@@ -48,7 +48,7 @@ class PubCommand(click.Command):
     help="Seconds to wait for a connection and for the acknowledgment.",
 )
 @client_options
-def pub(topic: str, data: str | None, raw: bool, timeout: float, url: str, token: str | None) -> int:
+def pub(topic: str, data: str | None, raw: bool, timeout: float, access: Access) -> int:
     """Publish DATA, which is JSON, to TOPIC, and wait until it is acknowledged.
 
     \b
@@ -65,25 +65,11 @@ def pub(topic: str, data: str | None, raw: bool, timeout: float, url: str, token
         raise Mistake(f"no DATA for {topic!r}: give it as JSON, or - to read lines from standard input")
     if topic == "-" and (raw or data is not None):
         raise Mistake("with - as TOPIC every line names its topic, so neither DATA nor --bytes can be given")
-    connecting = Connecting(url, token, timeout)
+    connecting = partial(access.connect, timeout=timeout)
     if data is not None and data != "-":
-        return run_client(_one(topic, _parsed(data, raw), connecting), url)
+        return run_client(_one(topic, _parsed(data, raw), connecting), access.url)
     lines = Lines(None if topic == "-" else topic, raw)
-    return run_client(_many(lines, connecting), url)
-
-
-@dataclass(frozen=True, slots=True)
-class Connecting:
-    """How to connect: called, it does."""
-
-    url: str
-    token: str | None
-    timeout: float
-
-    def __call__(self) -> Opening[Client]:
-        from tickwire_client import connect
-
-        return connect(self.url, token=self.token, timeout=self.timeout, on_state=tell_states(self.url))
+    return run_client(_many(lines, connecting), access.url)
 
 
 def _parsed(data: str, raw: bool) -> dict[str, Any]:
@@ -115,7 +101,7 @@ def _advice(text: str | bytes) -> str:
     return ""
 
 
-async def _one(topic: str, message: dict[str, Any], connecting: Connecting) -> int:
+async def _one(topic: str, message: dict[str, Any], connecting: Callable[[], Opening[Client]]) -> int:
     from tickwire_client.payloads import pack
 
     if "data" in message:
@@ -127,7 +113,7 @@ async def _one(topic: str, message: dict[str, Any], connecting: Connecting) -> i
     return 0
 
 
-async def _many(lines: Lines, connecting: Connecting) -> int:
+async def _many(lines: Lines, connecting: Callable[[], Opening[Client]]) -> int:
     from tickwire_client import TickwireError
 
     from .pipeline import Pipeline
@@ -152,7 +138,7 @@ async def _send_all(lines: Lines, client: Client, pipeline: Pipeline) -> Excepti
     from .streams import read_lines
 
     async for block in read_lines():
-        for group in _groups(block):
+        for group in _groups(block, *client.batch_limits):
             first, batch = lines.taken + 1, client.batch()
             wrong = lines.fill(batch, group)
             if len(batch):
@@ -208,11 +194,12 @@ class Lines:
         return data["topic"], {"data": data["data"]}
 
 
-def _groups(lines: list[bytes]) -> Iterator[list[bytes]]:
+def _groups(lines: list[bytes], most: int, most_bytes: int) -> Iterator[list[bytes]]:
+    most, most_bytes = min(most, _BATCH_LINES), min(most_bytes, _BATCH_BYTES)
     group: list[bytes] = []
     size = 0
     for line in lines:
-        if group and (size + len(line) > _BATCH_BYTES or len(group) >= _BATCH_LINES):
+        if group and (size + len(line) > most_bytes or len(group) >= most):
             yield group
             group, size = [], 0
         group.append(line)

@@ -14,7 +14,7 @@ import click
 
 from tickwire.wire.topics import ONE, REST, is_exact, matches
 
-from .client import Mistake, client_options, note, run_client, tell_states
+from .client import Access, Mistake, client_options, note, run_client
 from .lines import json_lines
 from .since import At, Start, begin, read_since
 
@@ -37,8 +37,7 @@ def sub(
     since: str | None,
     until_now: bool,
     group: str | None,
-    url: str,
-    token: str | None,
+    access: Access,
 ) -> int:
     """Print the messages of all topics that match, as JSON lines.
 
@@ -66,7 +65,7 @@ def sub(
     where = read_since(since, patterns)
     if until_now and where == "now":
         raise Mistake("--until-now ends where --since now begins; give --since earliest, or leave it out")
-    return run_client(_print(Wanted(patterns, where, until_now, group), count, url, token), url)
+    return run_client(_print(Wanted(patterns, where, until_now, group), count, access), access.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +90,14 @@ class Wanted:
                 yield subscription.batches()
 
 
-async def _print(wanted: Wanted, count: int | None, url: str, token: str | None) -> int:
-    from tickwire_client import connect
-
+async def _print(wanted: Wanted, count: int | None, access: Access) -> int:
     from .streams import Output
 
     # What a batch makes is gone before the next one: to look for cycles in it took a tenth of the time.
     gc.freeze()
     gc.set_threshold(20_000)
     printer = Printer(Output(), wanted.patterns, count)
-    async with connect(url, token=token, on_state=tell_states(url)) as client:
+    async with access.connect() as client:
         reading = {asyncio.ensure_future(_read(client, wanted, i, printer)) for i in range(len(wanted.patterns))}
         try:
             while reading and not printer.done:

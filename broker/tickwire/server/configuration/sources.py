@@ -10,7 +10,9 @@ from typing import Any
 
 from .setting import PREFIX, Setting, SettingsError
 
-_OTHER_VARIABLES = {"TICKWIRE_URL", "TICKWIRE_TOKEN", "TICKWIRE_CONFIG"}
+_OTHER_VARIABLES = {
+    "TICKWIRE_URL", "TICKWIRE_TOKEN", "TICKWIRE_CONFIG", "TICKWIRE_TLS_CA", "TICKWIRE_TLS_CERT", "TICKWIRE_TLS_KEY"
+}  # fmt: skip
 
 
 def from_file(file: Path, names: Iterable[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tickwire import intake as module
-from tickwire.intake import FRAMES_OF_A_READ, Inflation, Intake, intake_for
+from tickwire.intake import FRAMES_OF_A_READ, Intake, Turn, intake_for
 from tickwire.native import native
 
 LIMIT = 70_000
@@ -54,12 +54,12 @@ def frame(payload: bytes, first: int = 0x82, masked: bool = True, length: int = 
 
 
 def made(
-    loop: asyncio.AbstractEventLoop, compress: bool = False, masked: bool = True, inflation: Inflation | None = None
+    loop: asyncio.AbstractEventLoop, compress: bool = False, masked: bool = True, turn: Turn | None = None
 ) -> tuple[Intake, Any]:
     """An intake and what feeds it, as a connection has them."""
     protocol = Protocol(loop)
     queue = WebSocketDataQueue(protocol, 1 << 20, loop=loop)
-    both = intake_for(queue, protocol, LIMIT - 1, inflation or Inflation(), compress=compress, masked=masked)
+    both = intake_for(queue, protocol, LIMIT - 1, turn or Turn(), compress=compress, masked=masked)
     assert both is not None
     return both
 
@@ -173,29 +173,66 @@ def test_who_fills_the_queue_is_read_no_further_and_in_order_once_there_is_room(
     """What was laid aside is not put behind for each message that leaves."""
     intake, parser = made(loop)
     flood = b"".join(frame(b"%d" % number, 0x8A) for number in range(40_000))
-
-    parser.feed_data(flood)
-    parser.feed_data(frame(b"last"))
-
-    assert intake.full
-    assert parser._reading_paused
-    assert len(intake._buffer) < 20_000
     came, rounds = [], 0
-    while intake._buffer:
-        before = len(intake._buffer)
-        came.append(loop.run_until_complete(intake.read()).data)
-        rounds += len(intake._buffer) > before
+
+    async def run() -> None:
+        nonlocal rounds
+        parser.feed_data(flood)
+        parser.feed_data(frame(b"last"))
+        await turns(lambda: intake.full)
+        assert parser._reading_paused
+        assert len(intake._buffer) < 20_000
+        while not came or came[-1] != b"last":
+            before = len(intake._buffer)
+            came.append((await intake.read()).data)
+            rounds += len(intake._buffer) > before
+
+    loop.run_until_complete(run())
+
     assert came == [b"%d" % number for number in range(40_000)] + [b"last"]
     assert not parser._reading_paused
-    assert rounds < 20
+    assert rounds < 100
+
+
+async def turns(until: Callable[[], bool]) -> int:
+    """How many turns of the loop it takes."""
+    for count in range(10_000):
+        if until():
+            return count
+        await asyncio.sleep(0)
+    raise AssertionError("it never comes")
+
+
+def test_one_that_sends_too_many_frames_has_them_looked_at_in_many_turns_and_others_theirs_between(
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    async def run() -> None:
+        turn = Turn()
+        (flooded, flooding), (others, other) = made(loop, turn=turn), made(loop, turn=turn)
+        came = taking(others)
+        flooding.feed_data(frame(b"", 0x89) * 40_000 + frame(b"last", 0x89))
+        assert flooding._reading_paused
+
+        def done() -> bool:
+            other.feed_data(frame(b"", 0x8A) + frame(b"one", 0x02) + frame(b"", 0x80))
+            return bool(flooded._buffer) and flooded._buffer[-1][0].data == b"last"
+
+        count = await turns(done)
+        assert count > 5
+        assert len(came) + len(others._buffer) >= count  # each turn its own
+
+    loop.run_until_complete(run())
 
 
 def test_of_many_pings_that_wait_the_last_stands_for_all(loop: asyncio.AbstractEventLoop) -> None:
     intake, parser = made(loop)
+    flood = b"".join(frame(b"%d" % number, 0x89) for number in range(40_000))
 
-    parser.feed_data(
-        b"".join(frame(b"%d" % number, 0x89) for number in range(40_000)) + frame(b"a") + frame(b"p", 0x89)
-    )
+    async def run() -> None:
+        parser.feed_data(flood + frame(b"a") + frame(b"p", 0x89))
+        await turns(lambda: intake._buffer[-1][0].data == b"p")
+
+    loop.run_until_complete(run())
 
     waits = [message.data for message, _ in intake._buffer]
     assert waits[:16] == [b"%d" % number for number in range(16)]
@@ -207,22 +244,22 @@ def test_no_more_is_inflated_in_a_turn_than_all_may_together(loop: asyncio.Abstr
     squeezed = (stream.compress(bytes(60_000)) + stream.flush(zlib.Z_FULL_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
 
     async def run() -> list[int]:
-        inflation = Inflation(budget=150_000)
-        pairs = [made(loop, compress=True, inflation=inflation) for _ in range(3)]
+        turn = Turn(budget=150_000)
+        pairs = [made(loop, compress=True, turn=turn) for _ in range(3)]
         for _, parser in pairs:
             parser.feed_data(frame(squeezed, 0xC2) * 4)
-        turns = []
+        waits = []
         for _ in range(20):
-            turns.append(sum(len(intake._buffer) for intake, _ in pairs))
+            waits.append(sum(len(intake._buffer) for intake, _ in pairs))
             await asyncio.sleep(0)
         assert [parser._reading_paused for _, parser in pairs] == [False] * 3
         for intake, _ in pairs:
             assert [(await intake.read()).data for _ in range(4)] == [bytes(60_000)] * 4
-        return turns
+        return waits
 
-    turns = loop.run_until_complete(run())
+    waits = loop.run_until_complete(run())
 
-    assert turns[:5] == [3, 6, 9, 12, 12]
+    assert waits[:5] == [3, 6, 9, 12, 12]
 
 
 def test_what_is_more_than_a_read_hands_on_waits_for_receive(loop: asyncio.AbstractEventLoop) -> None:

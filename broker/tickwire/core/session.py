@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -57,8 +58,15 @@ class Session(Admission):
 
     __slots__ = ()
 
-    def receive_all(self, frames: list[bytes], now: float, most: int) -> tuple[int, int]:
-        """Act on frames that came together, until the peer must wait or `most` of them had to be decoded.
+    def receive_all(
+        self,
+        frames: list[bytes],
+        now: float,
+        most: int,
+        clock: Callable[[], float] = lambda: 0.0,
+        ends: float = math.inf,
+    ) -> tuple[int, int]:
+        """Act on frames that came together, until the peer must wait, `most` had to be decoded, or that time has come.
 
         Returns how many were acted on, and how many decoded.
         """
@@ -78,7 +86,7 @@ class Session(Admission):
                     break
             self.receive(frames[at], now)
             at, decoded = at + 1, decoded + 1
-            if self.must_wait or self.clogged:
+            if self.must_wait or self.clogged or clock() >= ends:
                 break
         return at, decoded
 

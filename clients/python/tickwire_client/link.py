@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from tickwire.intake import NOTHING, Inflation, Intake, intake_for
+from tickwire.intake import NOTHING, Intake, Turn, intake_for
 from tickwire.wire.limits import SUBPROTOCOL
 
 from .addresses import PATH, advice
@@ -87,7 +87,7 @@ class Socket(ClientWebSocketResponse[Literal[True]]):
             return
         compress = bool(self.compress)
         made = intake_for(
-            self._reader, self._connection_protocol, _MAX_MESSAGE, Inflation(), compress=compress, masked=False
+            self._reader, self._connection_protocol, _MAX_MESSAGE, Turn(), compress=compress, masked=False
         )
         if made is not None:
             self.intake, self._parses = made

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import itertools
 import socket
+from time import perf_counter
+from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -31,6 +33,7 @@ log = logs.logger("tickwire.connection")
 
 # Neither `receive` nor the intake gives the loop a turn while aiohttp has frames: one read may bring 40,000.
 FRAMES_A_TURN = 256
+_MOST = 0.004  # seconds that frames are acted on in one go, where nobody counts them
 _LINGER = 1.0  # seconds
 _HALF_CLOSE = 0.25  # seconds; an aiohttp client that reads a close and the end at once says it was closed with 1006
 _NO_REFUSALS = {"going_away", "heartbeat_timeout", "taken_over", "too_slow"}  # ends that nobody is to blame for
@@ -143,8 +146,9 @@ class Connection(Known):
             if self._left is not None:
                 await self._take_left(self._left)  # it came before this
             self.heard = True
-            if not number % FRAMES_A_TURN:
+            if not number % FRAMES_A_TURN or self._has_had_its_time:
                 await asyncio.sleep(0)
+            began = perf_counter()
             if message.type is WSMsgType.BINARY:
                 self._take(message.data)
             elif message.type is WSMsgType.PING:
@@ -154,6 +158,7 @@ class Connection(Known):
                 raise Goodbye("text_frame", "a text message came; frames are binary")
             elif message.type is not WSMsgType.PONG and message.type is not NOTHING:
                 return
+            self._took(began)
             if self.session.must_wait or self.session.clogged:
                 await self._wait()
 
@@ -161,10 +166,12 @@ class Connection(Known):
         """Act on what the intake had no time for."""
         self._left = None
         for number, frame in enumerate(frames, 1):
+            began = perf_counter()
             self._take(frame)
+            self._took(began)
             if self.session.must_wait or self.session.clogged:
                 await self._wait()
-            elif not number % FRAMES_A_TURN:
+            elif not number % FRAMES_A_TURN or self._has_had_its_time:
                 await asyncio.sleep(0)
 
     def _take_before_the_end(self) -> None:
@@ -183,9 +190,15 @@ class Connection(Known):
     def _take_at_once(self, frames: list[bytes]) -> None:
         """Act on frames within the read that brought them. What takes longer than that is left to the task."""
         self.heard = True
-        pump = self._pump
+        pump, reads = self._pump, self._reads
+        left = _MOST if reads is None else reads.left
+        if left <= 0:
+            self._left_over(frames)
+            return
+        began = perf_counter()
         try:
-            taken, decoded = self.session.receive_all(frames, pump.now(), FRAMES_A_TURN - self._at_once)
+            most, ends = FRAMES_A_TURN - self._at_once, began + left
+            taken, decoded = self.session.receive_all(frames, pump.now(), most, perf_counter, ends)
             if pump.engine.due:
                 pump.wake()
         except Goodbye as goodbye:
@@ -197,11 +210,32 @@ class Connection(Known):
                 self._task.cancel()
         else:
             self._at_once += decoded
+            self._took(began)
             if taken < len(frames):
-                self._left = frames[taken:]
-            if self._at_once >= FRAMES_A_TURN or self.session.must_wait or self.session.clogged:
-                assert self._intake is not None
-                self._intake.stir()
+                self._left_over(frames[taken:])
+            elif self._at_once >= FRAMES_A_TURN or self.session.must_wait or self.session.clogged:
+                self._left_over(None)
+
+    def _left_over(self, frames: list[bytes] | None) -> None:
+        """Leave these, and what follows, to the task."""
+        self._left = frames
+        assert self._intake is not None
+        self._intake.stir()
+
+    @property
+    def _reads(self) -> Any:
+        return None if self._intake is None else self._intake.reads
+
+    def _took(self, began: float) -> None:
+        """Of this turn of the loop it has had what has passed since."""
+        reads = self._reads
+        if reads is not None:
+            reads.took(perf_counter() - began)
+
+    @property
+    def _has_had_its_time(self) -> bool:
+        reads = self._reads
+        return reads is not None and reads.left <= 0
 
     def _shut(self) -> None:
         """Nothing that comes after the end of a conversation is acted on."""
@@ -223,12 +257,13 @@ class Connection(Known):
 
     def begun(self, now: float) -> int | None:
         """Bytes that are here of a message that has not come whole; None where there is none."""
-        reads = None if self._intake is None else self._intake.reads
+        reads = self._reads
         if reads is None or not reads.unfinished:
             self.begun_at = 0.0
             return None
         self.begun_at = self.begun_at or now
-        return reads.held
+        held: int = reads.held
+        return held
 
     def beat(self, frame: bytes) -> None:
         """Send a sign of life. A peer that is behind gets nothing but its turn; that it takes bytes is its own sign."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from aiohttp import WSCloseCode, web
 from aiohttp.http import HttpRequestParser
 
-from tickwire.intake import Inflation, Intake, intake_for
+from tickwire.intake import Intake, Turn, intake_for
 from tickwire.wire.limits import HELLO_BYTES, SUBPROTOCOL
 from tickwire.wire.websocket import TOO_BIG, Broken
 
@@ -26,7 +26,7 @@ class Socket(web.WebSocketResponse[Literal[False]]):
     """
 
     settings: Settings
-    inflation: Inflation
+    turn: Turn
 
     def __init__(self) -> None:
         settings = self.settings
@@ -78,7 +78,7 @@ class Socket(web.WebSocketResponse[Literal[False]]):
             self._reader,
             protocol,
             self._longest,
-            self.inflation,
+            self.turn,
             compress=bool(self._compress),
             masked=True,
             ratio=self.settings.inflate_ratio,
@@ -91,7 +91,7 @@ class Socket(web.WebSocketResponse[Literal[False]]):
 
 def socket_class(settings: Settings) -> type[Socket]:
     """Sockets of one broker: what they inflate they inflate in turns."""
-    return type("Socket", (Socket,), {"settings": settings, "inflation": Inflation()})
+    return type("Socket", (Socket,), {"settings": settings, "turn": Turn()})
 
 
 def _forget_requests(protocol: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickwire.wire.topics import covers, intersection, matches
+from tickwire.wire.topics import covers, intersection, matches, outermost
 
 words = st.sampled_from(["a", "b", "$c"])
 topics = st.lists(words, min_size=1, max_size=4).map(".".join)
@@ -29,6 +29,13 @@ def test_the_intersection_matches_what_both_do(one: str, other: str, topic: str)
 def test_what_is_covered_matches_nothing_else(wide: str, narrow: str, topic: str) -> None:
     if covers(wide, narrow) and matches(narrow, topic):
         assert matches(wide, topic)
+
+
+@given(st.lists(patterns | topics, max_size=8))
+def test_the_outermost_are_those_that_no_other_covers(given: list[str]) -> None:
+    naive = [each for each in dict.fromkeys(given) if not any(other != each and covers(other, each) for other in given)]
+
+    assert list(outermost(given)) == naive
 
 
 def test_by_example() -> None:

@@ -26,8 +26,9 @@ class ReservedTopic(Refused):
 
 
 class TooManySubscriptions(Refused):
-    def __init__(self, limit: int) -> None:
-        text = f"this connection has {limit} subscriptions already, which is the limit"
+    def __init__(self, limit: int, which: str = "") -> None:
+        what = f"subscriptions {which}".strip() if which != "with positions" else "positions in what catches up"
+        text = f"this connection has {limit} {what} already, which is the limit"
         super().__init__("too_many_subscriptions", text, {"limit": limit})
 
 

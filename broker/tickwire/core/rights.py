@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from tickwire.wire.errors import Refused
-from tickwire.wire.topics import check_pattern, check_topic, covers, intersection, is_reserved, matcher
+from tickwire.wire.topics import check_pattern, check_topic, covers, intersection, is_reserved, matcher, outermost
 
 from .errors import Forbidden
 
@@ -18,12 +18,13 @@ _KNOWN = 1_024  # topics of which a grant remembers whether it allows them
 class Grant:
     """The topics that one may do something with. Get one from `grant`: that of the same patterns is the same object."""
 
-    __slots__ = ("__weakref__", "_known", "_matchers", "patterns")
+    __slots__ = ("__weakref__", "_covers", "_known", "_matchers", "patterns")
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
         self.patterns = patterns
         self._matchers = [matcher(pattern).fullmatch for pattern in patterns]
         self._known: dict[str, bool] = {}
+        self._covers: dict[str, bool] = {}
 
     def allows(self, topic: str) -> bool:
         allowed = self._known.get(topic)
@@ -35,14 +36,18 @@ class Grant:
 
     def covers(self, pattern: str) -> bool:
         """Whether one of its patterns matches all that this one does."""
-        return any(covers(mine, pattern) for mine in self.patterns)
+        covered = self._covers.get(pattern)
+        if covered is None:
+            if len(self._covers) >= _KNOWN:
+                self._covers.clear()
+            covered = self._covers[pattern] = any(covers(mine, pattern) for mine in self.patterns)
+        return covered
 
     def narrow(self, pattern: str) -> tuple[str, ...]:
         """What is left of a pattern: those of its topics that are allowed, as patterns of which none covers another."""
         if self.covers(pattern):
             return (pattern,)
-        left = dict.fromkeys(common for mine in self.patterns if (common := intersection(mine, pattern)) is not None)
-        return tuple(each for each in left if not any(other != each and covers(other, each) for other in left))
+        return outermost(common for mine in self.patterns if (common := intersection(mine, pattern)) is not None)
 
 
 _GRANTS: WeakValueDictionary[tuple[str, ...], Grant] = WeakValueDictionary()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tickwire.fanout.catchup import LIVE
+from tickwire.fanout.peer import Restricted
 from tickwire.wire.decode import decode_from_client
 from tickwire.wire.encode import encode
 from tickwire.wire.errors import Refused, WireError
@@ -51,6 +52,8 @@ _SUBSCRIBES = (Subscribe, Consume)
 # While a commit is under way nothing is sealed, for several turns of the loop. A publisher with eight batches of 100 KB
 # in flight that was held to one turn's share had three of them in a commit.
 _TURNS_OF_A_COMMIT = 4
+PARTS = 256  # subscriptions of which only a part may be read
+POSITIONS = 200_000  # that the subscriptions of a connection which catch up have said, all together
 
 
 class Session(Admission):
@@ -161,16 +164,17 @@ class Session(Admission):
             self._consumers |= {subscribe.id}
             self._answer(subscribe.id, stream, None)
         elif subscribe.seen or subscribe.since or subscribe.once:
-            self._subscribe_since(subscribe, rights.readable(subscribe.pattern), now)
+            self._subscribe_since(subscribe, self._readable(subscribe.pattern), now)
         else:
             pattern = subscribe.pattern
-            readable = rights.readable(pattern)
+            readable = self._readable(pattern)
             offset = engine.readership.subscribe(peer, subscribe.id, pattern, now, readable, self._holding)
             self._answer(subscribe.id, LIVE, offset)
 
     def _subscribe_since(self, subscribe: Subscribe, readable: tuple[str, ...], now: float) -> None:
         """Let it catch up on a stream of its own; where it misses nothing it is live at once."""
         engine, peer, pattern = self._engine, self.peer, subscribe.pattern
+        self._check_positions(subscribe)
         if subscribe.since is None and subscribe.seen is None:
             subscribe = replace(subscribe, since=_EARLIEST)
         exact = is_exact(pattern)
@@ -185,6 +189,20 @@ class Session(Admission):
             engine.follow(peer, trail)
             self._answer(subscribe.id, trail.stream, offset)
         engine.stats.resumes += subscribe.seen is not None
+
+    def _readable(self, pattern: str) -> tuple[str, ...]:
+        """What may be read of a pattern. A part of it is worked out anew with each change of rights."""
+        readable = self.identity.rights.readable(pattern)
+        if readable != (pattern,):
+            parts = sum([type(each) is Restricted for each in self.peer.subscriptions.values()])
+            if parts + sum([isinstance(trail, Trail) and trail.is_part for trail in self.peer.trails]) >= PARTS:
+                raise TooManySubscriptions(PARTS, "to patterns of which it may read a part")
+        return readable
+
+    def _check_positions(self, subscribe: Subscribe) -> None:
+        held = sum([trail.held for trail in self.peer.trails if isinstance(trail, Trail)])
+        if subscribe.positions and held + len(subscribe.positions) > POSITIONS:
+            raise TooManySubscriptions(POSITIONS, "with positions")
 
     def _answer(self, id: int, stream: int, offset: int | None) -> None:
         self._engine.reply(self.peer, encode(Subscribed(id, stream, self._engine.stamp, offset)))
@@ -248,8 +266,7 @@ class Session(Admission):
             raise UnknownConsumer(id)
 
     def _list(self, wanted: List, now: float) -> None:
-        may_consume = self.identity.rights.may_consume
-        groups = [group for group in self._engine.groups.listing() if may_consume(group.pattern)]
+        groups = self._engine.groups.listing(self.identity.rights.may_consume)
         self._engine.reply(self.peer, encode(Groups(wanted.id, groups)))
 
     def _publish(self, publish: Publish, now: float) -> None:

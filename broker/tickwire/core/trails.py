@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from tickwire.fanout.log import TopicLog
 from tickwire.wire.codes import EPOCH, FREED
@@ -17,6 +17,7 @@ from .topic import Topic
 from .topics import Topics
 
 _LOOKS = 4_096  # topics looked at in one go: about 2 ms
+_GLANCE = 256  # and when it is asked for
 
 
 @dataclass(slots=True)
@@ -34,8 +35,9 @@ class Trail:
     """One subscription on its way to the present. `cursors` are brought forward by the catch-up."""
 
     __slots__ = (
-        "_after", "_exact", "_first", "_logs", "_matches", "_notices", "_positions", "_round", "_scan", "_since_stamp",
-        "_start", "_time_us", "_topics", "cursors", "id", "once", "pattern", "readable", "seeking", "seeks", "stream"
+        "_after", "_began", "_exact", "_first", "_logs", "_matches", "_notices", "_positions", "_round", "_scan",
+        "_since_stamp", "_start", "_time_us", "_topics", "cursors", "id", "once", "pattern", "readable", "seeking",
+        "seeks", "stream"
     )  # fmt: skip
 
     def __init__(
@@ -62,16 +64,34 @@ class Trail:
         self._since_stamp: int | None = None  # when it began, over an earlier connection that was cut on the way
         self._first = True  # the first round over the topics; later ones look for what came since
         self._scan: Iterator[Topic] | None = None
+        self._began = False  # the first round
         self._round = -1  # the stamp at which it began
         self._begin(subscribe, epoch)
 
     @property
+    def is_part(self) -> bool:
+        """Whether it may read only a part of its pattern."""
+        return self.readable != (self.pattern,)
+
+    @property
+    def held(self) -> int:
+        """Positions that it holds."""
+        return len(self._positions)
+
+    @property
+    def weight(self) -> int:
+        """What it holds, in cursors."""
+        return len(self.cursors) + (_LOOKS if self._scan is not None else 0)
+
+    @property
     def complete(self) -> bool:
         """Whether the cursors are all that it misses."""
-        return self._scan is None and not self.seeking and not self._newer()
+        return self._began and self._scan is None and not self.seeking and not self._newer()
 
     def at_present(self) -> bool:
-        """Whether it turns out that nothing is missing."""
+        """Whether it turns out that nothing is missing. Where that takes longer than a moment, something may be."""
+        if not self._exact and sum(1 for _ in islice(self._newest(), _GLANCE)) == _GLANCE:
+            return False
         self._go_on()
         return self.complete and not self._notices and all(cursor == log.end for log, cursor in self.cursors.items())
 
@@ -113,15 +133,16 @@ class Trail:
             self._tell_of_freed(stamp)
         if subscribe.since is not None:
             self._begin_since(subscribe.since, epoch)
-            self._since_stamp = stamp
+            self._since_stamp = self._since_stamp if stamp is None else stamp
             if seen is not None and stamp is None:
                 self._start = "earliest"  # it began in another epoch, so that it is owed all of this one
         elif stamp is not None:
             self._start, self._after = "stamp", stamp
-        self._rescan()
 
     def _begin_since(self, since: tuple[str | int, ...], epoch: int) -> None:
         self._start = str(since[0])
+        if self._start == "last":
+            self._since_stamp = self._topics.stamp  # what comes before it is looked for is not to be missed
         if self._start == "time":
             self._time_us = int(since[1])
         elif self._start == "offset":
@@ -155,20 +176,24 @@ class Trail:
     # Which topics.
 
     def _go_on(self) -> None:
-        if self._scan is None and self._newer():
+        if self._scan is None and (not self._began or self._newer()):
             self._rescan()
         if self._scan is not None:
             self._look(self._scan)
 
     def _rescan(self) -> None:
         """Begin a round over the topics that got messages after the last one, newest first."""
-        self._round = self._topics.stamp
+        self._round, self._began = self._topics.stamp, True
         if self._exact:
             topic = self._topics.get(self.pattern)
             self._scan = iter(() if topic is None or topic.stamp <= self._after else (topic,))
         else:
-            after = self._after
-            self._scan = iter(list(takewhile(lambda topic: topic.stamp > after, reversed(self._topics.by_stamp))))
+            self._scan = iter(list(self._newest()))
+
+    def _newest(self) -> Iterator[Topic]:
+        """The topics that got messages after the last round, newest first."""
+        after = self._after
+        return takewhile(lambda topic: topic.stamp > after, reversed(self._topics.by_stamp))
 
     def _newer(self) -> bool:
         """Whether something came after the last round that it may miss."""

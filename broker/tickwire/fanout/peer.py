@@ -23,6 +23,7 @@ class Peer:
         "behind",
         "cursors",
         "descriptor",
+        "fed",
         "id",
         "inflates",
         "pending",
@@ -44,6 +45,7 @@ class Peer:
         self.write, self.unsent, self.inflates = write, unsent, inflates
         self.subscriptions: dict[int, Interest | Restricted] = {}
         self.behind = False
+        self.fed = False  # catching up, it was written to, since somebody last looked
         self.cursors: dict[TopicLog, int] | None = None  # made when it falls behind; most peers never do
         # Frames that leave at the next flush, before any delivery. Not a list while empty: that is 56 bytes a peer.
         self.replies: list[bytes] | tuple[()] = ()
@@ -111,6 +113,10 @@ class Trail(Protocol):
 
     def advance(self) -> list[bytes]:
         """Look for topics that it misses something of, a bounded number of them; returns notices that come first."""
+
+    @property
+    def weight(self) -> int:
+        """What it holds, in cursors: 0 until it has begun."""
 
     @property
     def complete(self) -> bool:

@@ -208,8 +208,9 @@ class Groups:
         """Whether `changes` has something."""
         return bool(self._new) or self._common.unsaved
 
-    def listing(self) -> list[messages.Group]:
-        return [group.listing() for group in self._groups.values()]
+    def listing(self, may_see: Callable[[str], bool] = lambda pattern: True) -> list[messages.Group]:
+        """Those whose pattern somebody may see."""
+        return [group.listing() for group in self._groups.values() if may_see(group.pattern)]
 
     def _of(self, peer: Peer, id: int) -> tuple[Group, Member]:
         try:

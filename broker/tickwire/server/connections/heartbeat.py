@@ -85,13 +85,15 @@ class Heartbeat:
 
 
 def _moves(connection: Connection, now: float) -> bool:
-    """Whether a peer that is behind has taken bytes since the last look: pings cannot reach it before they do."""
-    unsent, before = connection.peer.unsent() if connection.peer.behind else 0, connection.stuck
+    """Whether a peer that catches up has taken bytes since the last look: pings cannot reach it before they do."""
+    peer, before = connection.peer, connection.stuck
+    unsent = peer.unsent() if peer.behind or peer.trails else 0
     connection.stuck = unsent
-    if not unsent or unsent > before:  # it gets more only when it has taken what there was
+    fed, peer.fed = peer.fed, False
+    if fed or not unsent:  # it is fed only when it has taken what there was
         connection.taken, connection.taken_since = 0, now
     else:
-        connection.taken += before - unsent
+        connection.taken += max(0, before - unsent)
     return unsent != before
 
 

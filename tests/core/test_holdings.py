@@ -189,3 +189,42 @@ def test_nobody_s_connections_are_counted_together() -> None:
 
     assert asked(one, publish(1, "a", "b")) == (Ack, "")
     assert asked(two, publish(1, "c", "d")) == (Ack, "")
+
+
+def test_a_publisher_s_name_is_its_subject_s() -> None:
+    shared = house(connections=9)
+    alice, mallory = (shared.link(greet=False) for _ in range(2))
+    for each, name in ((alice, "alice"), (mallory, "mallory")):
+        each.session = Session(shared.engine, each.peer, Names())
+        each.send(Hello(token=name, publisher="orders", incarnation=1))
+    answers(alice)
+    mallory.send(Publish(1, [Run("m", [b"x"])], sequence=2**53 - 1))
+    answers(mallory)
+
+    alice.send(Publish(1, [Run("a", [b"x"])], sequence=1))
+
+    assert isinstance(answers(alice)[0], Ack)
+
+
+def test_who_may_not_know_a_group_is_not_told_what_it_consumes() -> None:
+    shared = house(connections=9)
+    owner, stranger = link(shared, "owner"), link(shared, "stranger")
+    stranger.session.become(Identity.of("stranger", consume=["pub.>"]), shared.clock.now)
+    assert asked(owner, Consume(1, "secret.payroll", "billing", 1)) == (Subscribed, "")
+
+    for who, knows in ((owner, True), (stranger, False)):
+        who.send(Consume(2, "pub.>", "billing", 1))
+        (refusal,) = (each for each in answers(who) if isinstance(each, Refusal))
+        assert refusal.code == "group_conflict"
+        assert ("payroll" in f"{refusal.text}{refusal.details}") is knows
+
+
+def test_a_token_that_is_good_for_ever_ends_with_what_a_number_can_hold() -> None:
+    for ends in (2.6e11, 1e300):
+        made = House().link(greet=False)
+        made.session = Session(made.house.engine, made.peer, Names())
+        identity = Identity.of("alice", expires_at=ends)
+        made.session._asks = Hello()
+        made.session.admit(identity, made.house.clock.now)
+        (welcome,) = (each for each in answers(made) if isinstance(each, Welcome))
+        assert welcome.limits["token_expires_us"] == 2**53 - 1

@@ -10,7 +10,7 @@ from tickwire.core.limits import Limits
 from tickwire.core.rates import LENIENCE, PATIENCE, Meter, Rates
 from tickwire.core.rights import Identity
 from tickwire.wire.encode import encode
-from tickwire.wire.messages import Ack, Hello, Publish, Refusal, Run, Subscribe, Unsubscribe, Welcome
+from tickwire.wire.messages import Ack, Beat, Hello, Publish, Refusal, Run, Subscribe, Unsubscribe, Welcome
 
 PLAIN = encode(Publish(None, [Run("a", [b"x"])]))
 
@@ -92,7 +92,7 @@ def test_what_would_take_too_long_is_refused_with_the_limit_and_how_long_it_woul
 
 
 def test_who_has_nothing_left_is_refused_whatever_it_publishes_and_nothing_else() -> None:
-    link = house(frames=1).link()
+    link = house(messages=1).link()
     for number in range(int(PATIENCE) + 1):
         link.send(publish(number))
     first = answers(link)
@@ -199,3 +199,18 @@ def test_the_subscriptions_of_a_hello_count() -> None:
 
     assert pay(link, 0)
     assert not pay(link, 1.1)
+
+
+@pytest.mark.parametrize(
+    "frame", [encode(Unsubscribe(5)), encode(Beat(0)), b"\x92\x18\x01"], ids=["asks", "beat", "unknown"]
+)
+def test_every_frame_counts_as_one(frame: bytes) -> None:
+    link = house(frames=10).link()
+    for _ in range(10 + int(10 * PATIENCE)):
+        link.send(frame)
+    link.house.flush()
+    link.take()
+    link.send(frame)
+    link.send(frame)
+
+    assert "rate_exceeded" in [getattr(answer, "code", "") for answer in answers(link)]

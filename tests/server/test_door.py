@@ -17,9 +17,13 @@ import pytest
 from aiohttp import web
 
 from house.client import Client, connected
-from house.raw import UPGRADE, dialled
+from house.raw import UPGRADE, dialled, upgraded
 from tickwire.server import Broker, Identity, Settings
 from tickwire.server.configuration.settings import SettingsError
+from tickwire.server.door.revoked import Revoked
+from tickwire.wire.decode import decode_from_broker
+from tickwire.wire.encode import encode
+from tickwire.wire.errors import BadPattern
 from tickwire.wire.messages import (
     Ack,
     Bye,
@@ -254,6 +258,83 @@ async def test_what_is_revoked_ends_at_once_and_comes_in_no_more(way: str, tmp_p
             assert (await greeted(again, shown)).code == "token_revoked"
 
 
+def test_a_line_of_what_is_revoked(tmp_path: Path) -> None:
+    file = tmp_path / "revoked"
+    file.write_text("# all\n\nid-1 # lost\nsub: alice\nSUB:bob\nsub:carol#2\n" + token() + "\n")
+    revoked = Revoked(str(file))
+
+    assert revoked.look()
+    assert revoked.entries == {"id-1", "sub:alice", "sub:bob", "sub:carol#2"}
+
+
+async def test_what_is_revoked_between_the_upgrade_and_the_hello_does_not_get_in() -> None:
+    shown = token(jti="id-1")
+    async with broker() as (made, url), aiohttp.ClientSession() as http:
+        ws = await http.ws_connect(url, protocols=["tickwire.v1"], headers={"Authorization": f"Bearer {shown}"})
+        made.revoke(token="id-1")
+        await ws.send_bytes(encode(Hello()))
+        bye = decode_from_broker((await ws.receive()).data)
+
+    assert isinstance(bye, Bye)
+    assert bye.code == "token_revoked"
+
+
+@pytest.mark.parametrize("header", [False, True])
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("fault", [RuntimeError("down"), "alice", BadPattern("a b", "has a space")], ids=str)
+async def test_an_application_that_fails_lets_nobody_in_and_the_log_says_why(
+    fault: Any, later: bool, header: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def know(shown: str | None, request: web.Request) -> Any:
+        if isinstance(fault, Exception):
+            raise fault
+        return fault
+
+    async def know_later(shown: str | None, request: web.Request) -> Any:
+        return know(shown, request)
+
+    made = Broker(Settings(), authenticate=know_later if later else know)
+    async with made.serving(port=0) as url, aiohttp.ClientSession() as http:
+        headers = {"Authorization": "Bearer x"} if header else {}
+        if header:
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+                await http.ws_connect(url, protocols=["tickwire.v1"], headers=headers)
+        else:
+            ws = await http.ws_connect(url, protocols=["tickwire.v1"])
+            await ws.send_bytes(encode(Hello(token="x")))
+            bye = decode_from_broker((await ws.receive()).data)
+            assert isinstance(bye, Bye)
+            assert (bye.code, bye.text) == ("unauthorized", "the broker could not find out who this is")
+
+    (record,) = (record for record in caplog.records if record.message == "the authenticate function failed")
+    why = record.facts["why"]  # type: ignore[attr-defined]
+    assert str(fault) in why or "returned str" in why
+
+
+async def test_who_goes_while_the_application_is_asked_leaves_nothing_behind() -> None:
+    asked = asyncio.Event()
+
+    async def know(shown: str | None, request: web.Request) -> Identity | None:
+        asked.set()
+        await asyncio.sleep(0.05)
+        return Identity.of("alice", subscribe=["a"])
+
+    made = Broker(Settings(subject_connections=1), authenticate=know)
+    async with made.serving(port=0) as url:
+        for _ in range(5):
+            asked.clear()
+            async with upgraded(url) as raw:
+                raw.send_message(encode(Hello(token="x", publisher="p", subscriptions=[Subscribe(1, "a")])))
+                raw.send_message(encode(Hello(token="x")))
+                await asked.wait()
+                raw.writer.transport.abort()
+        await asyncio.sleep(0.2)  # longer than the application takes
+        assert not made.engine.sessions
+        assert not made.engine._holdings
+        async with connected(url, greet=False) as client:
+            assert isinstance(await greeted(client, "x"), Welcome)
+
+
 async def test_other_rights_of_the_configuration_act_on_who_is_connected() -> None:
     def settings(*topics: str) -> Settings:
         return Settings(auth_secret=SECRET, rights=[{"subject": "*", "subscribe": list(topics)}])
@@ -400,6 +481,7 @@ async def test_the_proxy_protocol_comes_before_all_else_and_only_from_who_is_tru
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
+        ({"tls_client_certificates": "required"}, "tls_client_ca is not given"),
         ({"auth_secret": "short"}, "has 5 bytes, but must have at least 32"),
         ({"auth_secret_file": "/nowhere"}, "cannot read the secret in '/nowhere'"),
         ({"auth_keys": "/nowhere"}, "cannot read the keys in '/nowhere'"),

@@ -21,6 +21,8 @@ from .spending import Spending
 
 _NO_CONSUMERS: frozenset[int] = frozenset()  # shared: one of its own is 216 bytes a connection
 
+_LATEST = 2**53 - 1  # microseconds: what a number of JavaScript can hold
+
 
 class Admission(Spending):
     """A session as far as who it is. Where that takes time to find out, nothing else is acted on meanwhile."""
@@ -37,10 +39,16 @@ class Admission(Spending):
         self.client: str | None = None  # what it says it is
         self.superseded = False  # the same publisher has come back over another connection
 
+    @property
+    def host(self) -> Host:
+        """Who is asked for it."""
+        return self._host
+
     def leave(self) -> None:
         """The connection is gone, or about to go. It may leave twice."""
         if (publisher := self._publishing.publisher) is not None and self._engine.sessions.get(publisher) is self:
             del self._engine.sessions[publisher]
+        self._asks = None  # whoever it turns out to be has gone
         holding, self._holding = self._holding, None
         if holding is not None:
             holding.connections -= 1
@@ -60,6 +68,8 @@ class Admission(Spending):
 
     def _ask(self, asks: Hello | Refresh, token: str | None, now: float) -> None:
         """Have a token looked at. Nothing else is acted on before that is done."""
+        if self._asks is not None:
+            raise Goodbye("hello_expected", "a token came while another was looked at")
         self._asks = asks
         try:
             identity = self._host.identify(token)
@@ -94,6 +104,7 @@ class Admission(Spending):
 
     def _welcome(self, hello: Hello, identity: Identity, now: float) -> None:
         engine = self._engine
+        self.identity = identity  # for the record, if this is all of it
         holding = engine.holding_of(identity)
         if holding is not None:
             holding.connect()
@@ -101,7 +112,9 @@ class Admission(Spending):
         self.greeted, self.client = True, hello.client
         self.become(identity, now)
         if hello.publisher is not None:
-            self._come_back((hello.publisher, hello.incarnation or 0))
+            # A name is its subject's: another's publishes are neither dropped nor its connection taken over by it.
+            name = hello.publisher if identity.subject is None else f"{identity.subject}\0{hello.publisher}"
+            self._come_back((name, hello.incarnation or 0))
         capabilities = {"ack": engine.store.acknowledges, "server": engine.server}
         limits = engine.limits.for_welcome(identity.subject is not None)
         if holding is not None:
@@ -127,8 +140,6 @@ class Admission(Spending):
         sessions = self._engine.sessions
         older = sessions.get(publisher)
         if older is not None:
-            if older.identity.subject != self.identity.subject:
-                raise Goodbye("taken_over", "this publisher is connected, as another subject")
             older.superseded = True
         self._publishing.publisher = publisher
         sessions[publisher] = self
@@ -136,4 +147,4 @@ class Admission(Spending):
 
 def _ends(identity: Identity) -> int | None:
     """When a token expires, in microseconds of Unix time."""
-    return None if identity.expires_at is None else max(0, int(identity.expires_at * 1e6))
+    return None if identity.expires_at is None else max(0, int(min(identity.expires_at * 1e6, _LATEST)))

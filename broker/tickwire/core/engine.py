@@ -37,7 +37,6 @@ class Superseded(Protocol):
     """A session that can be told that another one has taken its place."""
 
     superseded: bool
-    identity: Identity
 
 
 class Engine(Pipeline):

@@ -135,7 +135,9 @@ class Forbidden(Refused):
 class Unauthorized(Goodbye):
     """It is not known who this is, or what it showed for it is no good."""
 
-    def __init__(self, text: str, code: str = "unauthorized") -> None:
+    def __init__(self, text: str, code: str = "unauthorized", subject: str | None = None) -> None:
+        """`subject` is whose token it was, where that is known for certain."""
+        self.subject = subject
         super().__init__(code, text)
 
 

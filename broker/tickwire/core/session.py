@@ -44,6 +44,7 @@ from .errors import (
     UnknownConsumer,
     UnknownSubscription,
 )
+from .groups.errors import GroupConflict
 from .trails import Trail
 
 _EARLIEST = ("earliest",)
@@ -102,7 +103,8 @@ class Session(Admission):
         try:
             message = publish_in_place(frame) or decode_from_client(frame)
         except WireError as error:
-            self._malformed(error)
+            if not self._counts or self._affords_other(error.kind, error.id, frame, now):
+                self._malformed(error)
             return
         if self.superseded:
             raise Goodbye("taken_over", "this publisher has come back over another connection")
@@ -111,8 +113,11 @@ class Session(Admission):
         if type(message) is Publish:
             if self._counts and not self._affords(message, frame, now):
                 return
-        elif isinstance(message, _SUBSCRIBES) and not self._may_subscribe(message, now):
-            return
+        else:
+            if self._counts and not self._affords_other(message.kind, _id_of(message), frame, now):
+                return
+            if isinstance(message, _SUBSCRIBES) and not self._may_subscribe(message, now):
+                return
         try:
             _ACTIONS[type(message)](self, message, now)
         except Refused as refused:
@@ -160,7 +165,10 @@ class Session(Admission):
         if subscribe.group is not None:
             rights.check_share(subscribe.pattern)
             stream = peer.next_stream()
-            engine.groups.join_live(peer, subscribe.id, subscribe.pattern, subscribe.group, stream, self._holding)
+            try:
+                engine.groups.join_live(peer, subscribe.id, subscribe.pattern, subscribe.group, stream, self._holding)
+            except GroupConflict as conflict:
+                raise conflict.seen_by(rights.may_consume) from None
             self._consumers |= {subscribe.id}
             self._answer(subscribe.id, stream, None)
         elif subscribe.seen or subscribe.since or subscribe.once:
@@ -237,7 +245,10 @@ class Session(Admission):
         limits, stream = self._engine.limits, self.peer.next_stream()
         consume.ack_timeout_ms = consume.ack_timeout_ms or int(limits.ack_timeout * 1000)
         consume.attempts = consume.attempts or limits.attempts
-        self._engine.groups.join(self.peer, consume, stream, self._holding)
+        try:
+            self._engine.groups.join(self.peer, consume, stream, self._holding)
+        except GroupConflict as conflict:
+            raise conflict.seen_by(self.identity.rights.may_consume) from None
         self._consumers |= {consume.id}
         self._answer(consume.id, stream, None)
 

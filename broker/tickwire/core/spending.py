@@ -56,6 +56,19 @@ class Spending:
         tab.turned_away = 0
         return True
 
+    def _affords_other(self, kind: int | None, id: int | None, frame: bytes, now: float) -> bool:
+        """The same of a frame that publishes nothing, or is none."""
+        tab = self._tab
+        assert tab is not None
+        tab.frames -= 1
+        tab.bytes -= len(frame)
+        if tab.frames < 0 or tab.bytes < 0:
+            refused = tab.pay(now, 0, len(frame))
+            if refused is not None:
+                self._refuse(kind, id, refused)
+                return False
+        return True
+
     def _take_counted(self, frames: list[bytes], now: float) -> int:
         """Take plain frames together where there is enough for all of them; else they are looked at one by one."""
         tab, publishing, count, size = self._tab, self._publishing, len(frames), sum(map(len, frames))

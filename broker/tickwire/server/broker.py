@@ -57,6 +57,8 @@ class Broker:
 
         Raises SettingsError where something that the settings name cannot be used.
         """
+        if authenticate is not None and not callable(authenticate):
+            raise TypeError(f"authenticate must be a function, not {type(authenticate).__name__}")
         self.settings = settings or Settings()
         self.refused_connections = 0
         self.failed = False  # the disk did, and the settings say that this is the end
@@ -107,6 +109,8 @@ class Broker:
 
         That lasts as long as this process; `auth_revoked` names a file for what is to last.
         """
+        if subject is None and token is None:
+            raise TypeError("revoke() needs a subject or a token's id (jti)")
         self._door.revoked.add(subject=subject, token=token)
         self._door.look_for_revoked()
         self._audit.record("revoked", subject=subject, token=token)
@@ -150,7 +154,8 @@ class Broker:
         try:
             self.reload(load())
         except SettingsError as error:
-            log.error("cannot reload", why=str(error))
+            log.warning("cannot reload", why=str(error))
+            self._audit.record("not reloaded", text=str(error))
         else:
             log.info("reloaded")
 
@@ -276,7 +281,9 @@ class Broker:
 
     def _refused_frame(self, session: Session, refused: Refused) -> None:
         if refused.code in _AUDITED:
-            facts = {"peer": session.peer.id, "subject": session.identity.subject}
+            who, host = session.identity, session.host
+            address = host.address if isinstance(host, Connection) else None
+            facts = {"peer": session.peer.id, "address": address, "subject": who.subject, "token": who.token}
             self._audit.record("refused", what="frame", **facts, code=refused.code, text=refused.text)
 
     def _look_around(self) -> None:

@@ -152,6 +152,19 @@ async def test_who_must_show_a_certificate_and_has_none_or_another_does_not_get_
             await works(client)
 
 
+async def test_whose_certificate_is_revoked_does_not_come_back(authority: Authority) -> None:
+    made = settings(authority.issue("broker"), tls_client_ca=authority.file)
+    broker = Broker(made)
+    async with broker.serving(port=0) as url:
+        context = trusting(authority, authority.issue("alice"))
+        async with over_tls(url, context) as client:
+            await works(client)
+            broker.revoke(subject="alice")
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
+            async with over_tls(url, context):
+                pass
+
+
 async def test_the_sdk_shows_a_certificate_and_says_what_is_wrong_without_one(authority: Authority) -> None:
     required = {"tls_client_ca": authority.file, "tls_client_certificates": "required"}
     async with Broker(settings(authority.issue("broker"), **required)).serving(port=0) as url:

@@ -278,3 +278,9 @@ def test_a_secret_that_could_be_guessed_stops_the_start() -> None:
 def test_whatever_comes_is_refused_in_our_own_words(token: str) -> None:
     with pytest.raises(Unauthorized):
         tokens().identify(token)
+
+
+def test_a_subject_of_the_settings_has_no_brackets() -> None:
+    assert RightsTable("[ab]dmin").is_for("[ab]dmin")
+    assert not RightsTable("[ab]dmin").is_for("admin")
+    assert RightsTable("a*n?").is_for("admins")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tickwire.wire.errors import Refused
 
 
@@ -15,8 +17,15 @@ class GroupConflict(Refused):
     """The group is there, and not what was asked for."""
 
     def __init__(self, group: str, pattern: str, live: bool) -> None:
+        self.group, self.pattern = group, pattern
         what = "is a live queue group on" if live else "consumes"
         super().__init__("group_conflict", f"group {group!r} {what} {pattern!r}", {"pattern": pattern})
+
+    def seen_by(self, may_see: Callable[[str], bool]) -> Refused:
+        """The same for somebody who may perhaps not know of what."""
+        if may_see(self.pattern):
+            return self
+        return Refused("group_conflict", f"group {self.group!r} is there, and for something else")
 
 
 class TooManyGroups(Refused):

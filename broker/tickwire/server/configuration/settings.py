@@ -149,7 +149,10 @@ class Settings:
     auth_issuer: tuple[str, ...] = texts("Issuers (iss) of which a token must have one; none is any.", _AUTH, "ISS")
     auth_audience: tuple[str, ...] = texts("Audiences (aud) of which a token must have one; none is any.", _AUTH, "AUD")
     auth_revoked: str = setting(
-        "", "File of tokens that were revoked: on each line a token's id (jti), or sub: and a subject.", _AUTH, FILE
+        "",
+        "File of what was revoked: on each line a token's id (jti), or sub: and a subject; # begins a comment.",
+        _AUTH,
+        FILE,
     )
     anonymous: str = setting(
         "auto",
@@ -309,6 +312,10 @@ class Settings:
         if not self.tls_certificate and (self.tls_key or self.tls_client_ca):
             raise SettingsError(
                 "tls_key or tls_client_ca is given, but tls_certificate is not, without which there is no TLS"
+            )
+        if self.tls_client_certificates == "required" and not self.tls_client_ca:
+            raise SettingsError(
+                "tls_client_certificates is 'required', but tls_client_ca is not given, which says whose are good"
             )
         if self.proxy_protocol and self.tls_certificate:
             raise SettingsError(

@@ -327,7 +327,9 @@ class Connection(Known):
         say = log.debug if goodbye.code == "going_away" else log.info  # one line for a stop, not one a connection
         say("goodbye", peer=self.peer.id, address=self.address, code=goodbye.code, text=goodbye.text)
         if goodbye.code not in _NO_REFUSALS:
-            facts = {"peer": self.peer.id, "address": self.address, "subject": self.session.identity.subject}
+            identity = self.session.identity
+            subject = identity.subject or getattr(goodbye, "subject", None)
+            facts = {"peer": self.peer.id, "address": self.address, "subject": subject, "token": identity.token}
             self._audit.record("refused", what="connection", **facts, code=goodbye.code, text=goodbye.text)
         if not self.transport.is_closing():
             bye = Bye(goodbye.code, goodbye.text, goodbye.retry_after_ms)

@@ -11,6 +11,7 @@ from aiohttp import web
 from tickwire.core.errors import Unauthorized
 from tickwire.core.rights import Identity
 
+from .. import logs
 from ..configuration.settings import Settings
 from ..memory import Memory
 from ..open_files import most_connections
@@ -23,12 +24,15 @@ from .refusals import MemoryFull, UpgradeUnauthorized
 from .revoked import Revoked
 from .tokens import Tokens, UnknownKey
 
+log = logs.logger("tickwire.door")
+
 Answer = Identity | Awaitable[Identity]
 # Who somebody is: called with the token, if there is one, and the request. None turns it away.
 Hook = Callable[[str | None, web.Request], "Identity | Awaitable[Identity | None] | None"]
 
 # Whoever sends one of these stands between somebody and us, and his being near says nothing of where that one is.
-_OF_PROXIES = ("X-Forwarded-For", "Forwarded", "X-Real-IP", "Via")
+_OF_PROXIES = ("Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "Via")
+_REVOKED = "the token, or its subject, was revoked"
 _NO_TOKEN = "this broker lets nobody in without a token"
 
 
@@ -45,7 +49,7 @@ class Visitor:
     def identify(self, token: str | None) -> Answer:
         """Who it is. Raises Unauthorized; what takes time is awaited, and may raise it too."""
         if token is None and self.known is not None:
-            return self.known
+            return self._door.still(self.known)
         return self._door.identify(token, self._request, self.is_local)
 
 
@@ -117,6 +121,12 @@ class Door:
                 raise
             return self._identify_anew(token)
 
+    def still(self, identity: Identity) -> Identity:
+        """Somebody who was known a moment ago. Raises Unauthorized where that is over."""
+        if self.tokens.is_revoked(identity):
+            raise Unauthorized(_REVOKED, "token_revoked", identity.subject)
+        return self.anew(identity)
+
     def anew(self, identity: Identity) -> Identity:
         """Somebody whom a hook did not answer for, with the rights that the configuration gives now."""
         return identity if self._hook is not None else self.tokens.anew(identity)
@@ -149,7 +159,12 @@ class Door:
         said = request.headers.get("Authorization")
         if said is None:
             name = _certificate_name(request.transport)
-            return None if name is None else self.tokens.of_subject(name)
+            if name is None:
+                return None
+            try:
+                return self.still(self.tokens.of_subject(name))
+            except Unauthorized as error:
+                raise UpgradeUnauthorized(error.code, error.text) from None
         scheme, _, token = said.partition(" ")
         try:
             if scheme.lower() != "bearer" or not token.strip():
@@ -174,23 +189,44 @@ class Door:
         return self.tokens.identify(token)
 
     def _ask_hook(self, hook: Hook, token: str | None, request: web.Request) -> Answer:
-        answer: Any = hook(token, request)
+        """What goes wrong in the application's function is in the log, and whoever was asked about does not get in."""
+        try:
+            answer: Any = hook(token, request)
+        except Exception as error:
+            raise _gone_wrong(error) from None
         return self._await_hook(answer) if inspect.isawaitable(answer) else self._checked(answer)
 
     async def _await_hook(self, answer: Awaitable[Identity | None]) -> Identity:
-        return self._checked(await answer)
+        try:
+            return self._checked(await answer)
+        except Exception as error:
+            raise _gone_wrong(error) from None
 
     def _checked(self, answer: Identity | None) -> Identity:
-        if not isinstance(answer, Identity):
+        if answer is None:
             raise Unauthorized("the application does not know who this is")
-        if self.tokens.is_revoked(answer):
-            raise Unauthorized("the token, or its subject, was revoked", "token_revoked")
-        return answer
+        if not isinstance(answer, Identity):
+            raise _gone_wrong(TypeError(f"it returned {type(answer).__name__}, but must return an Identity, or None"))
+        return self.still(answer)
+
+
+def _gone_wrong(error: Exception) -> Unauthorized:
+    if isinstance(error, Unauthorized):
+        return error
+    log.error("the authenticate function failed", why=f"{type(error).__name__}: {error}")
+    return Unauthorized("the broker could not find out who this is")
 
 
 def _is_near(request: web.Request, client: Address | None) -> bool:
     """Whether the client is on this machine, and nobody stands between who may only be passing it on."""
-    return client is not None and client.is_loopback and not any(name in request.headers for name in _OF_PROXIES)
+    return client is not None and client.is_loopback and not _is_passed_on(request)
+
+
+def _is_passed_on(request: web.Request) -> bool:
+    headers = request.headers
+    return any(name in headers for name in _OF_PROXIES) or any(
+        name.lower().startswith("x-forwarded-") for name in headers
+    )
 
 
 def _address_limits(settings: Settings) -> AddressLimits:

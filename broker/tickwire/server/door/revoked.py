@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+from .. import logs
 from ..configuration.setting import SettingsError
+
+_COMMENT = re.compile(r"(?:^|\s)#")
+log = logs.logger("tickwire.door")
 
 
 class Revoked:
@@ -35,8 +40,22 @@ class Revoked:
             lines = self._path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is not UTF-8"
+            why += "; an empty file revokes nothing" if isinstance(error, FileNotFoundError) else ""
             raise SettingsError(f"cannot read what was revoked in {str(self._path)!r}: {why}") from None
         self._seen = seen
-        self._in_file = frozenset(entry for line in lines if (entry := line.split("#")[0].strip()))
+        self._in_file = frozenset(entry for line in lines if (entry := _entry(line)))
+        log.info("read what was revoked", path=str(self._path), entries=len(self._in_file))
         self.entries = self._in_file | self._added
         return True
+
+
+def _entry(line: str) -> str:
+    """What a line revokes, if anything. A comment begins with a `#` that stands first, or behind a space."""
+    line = _COMMENT.split(line, 1)[0].strip()
+    if line.startswith("eyJ") and line.count(".") == 2:
+        log.warning(
+            "a line of what was revoked is a whole token, which revokes nothing: it must be the token's id (jti)"
+        )
+        return ""
+    kind, colon, subject = line.partition(":")
+    return f"sub:{subject.strip()}" if colon and kind.lower() == "sub" else line

@@ -61,7 +61,7 @@ class RightsTable:
     def is_for(self, subject: str | None) -> bool:
         if subject is None or not self.subject:
             return subject is None and not self.subject
-        return fnmatchcase(subject, self.subject)
+        return fnmatchcase(subject, self.subject.replace("[", "[[]"))  # of file names it has * and ? only
 
 
 def rights_in(tables: Iterable[RightsTable], subject: str | None) -> Rights:

@@ -61,10 +61,10 @@ class Tokens:
             raise Unauthorized(f"the token's claim {CLAIM!r} is wrong: {error}") from None
         expires_at = float(claims["exp"])
         if expires_at <= self._clock():  # no leeway here: a connection ends at that moment too
-            raise Unauthorized("the token has expired", "token_expired")
+            raise Unauthorized("the token has expired", "token_expired", subject)
         identity = Identity(subject, rights, expires_at, id if isinstance(id, str) else None, CLAIM in claims)
         if self.is_revoked(identity):
-            raise Unauthorized("the token, or its subject, was revoked", "token_revoked")
+            raise Unauthorized("the token, or its subject, was revoked", "token_revoked", subject)
         return identity
 
     def is_revoked(self, identity: Identity) -> bool:

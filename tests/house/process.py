@@ -33,7 +33,7 @@ async def broker_process(*flags: str, port: int = 0) -> AsyncIterator[BrokerProc
     assert process.stdout is not None
     try:
         line = (await asyncio.wait_for(process.stdout.readline(), 20)).decode()
-        match = re.match(r"listening on (ws://\S+)", line)
+        match = re.match(r"listening on (wss?://\S+)", line)
         assert match, f"the broker said {line!r}"
         yield BrokerProcess(process, match[1])
     finally:

@@ -18,6 +18,7 @@ from house.link import frames_of
 from house.process import broker_process
 from house.raw import Raw, dialled, upgraded
 from tickwire.server import Broker, Settings
+from tickwire.server.connections import listener
 from tickwire.wire.decode import decode_from_broker
 from tickwire.wire.encode import encode
 from tickwire.wire.limits import SUBPROTOCOL
@@ -179,6 +180,22 @@ async def test_nothing_follows_a_close() -> None:
         raw.writer.write_eof()
 
         assert await raw.rest() == b""
+
+
+async def test_who_asks_over_http_and_reads_no_answers_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "_ASKING", 0.3)
+    async with Broker(Settings(handshake_timeout=0.2)).serving(port=0) as url, dialled(url) as raw:
+        raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        request = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000
+        with pytest.raises((ConnectionError, asyncio.TimeoutError)):
+            async with asyncio.timeout(10):
+                while True:
+                    raw.writer.write(request)
+                    await raw.writer.drain()
+                    if raw.writer.is_closing():
+                        raise ConnectionResetError
+                    await asyncio.sleep(0.01)
+        assert raw.writer.is_closing()
 
 
 async def test_a_slow_reader_that_still_takes_bytes_is_not_given_up() -> None:

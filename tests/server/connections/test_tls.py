@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import ssl
@@ -16,6 +17,7 @@ import pytest
 
 from house.certificates import Authority, Files
 from house.client import Client, connected
+from house.process import broker_process
 from tickwire.server import Broker, Settings
 from tickwire.server.configuration.settings import SettingsError
 from tickwire.wire.messages import Ack, Delivery, Publish, Refusal, Run, Subscribe, Subscribed
@@ -163,6 +165,45 @@ async def test_whose_certificate_is_revoked_does_not_come_back(authority: Author
         with pytest.raises(aiohttp.WSServerHandshakeError, match="401"):
             async with over_tls(url, context):
                 pass
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_who_has_not_ended_the_handshake_counts_already(authority: Authority, loop: str, tmp_path: Path) -> None:
+    """In a process of its own, with the loop that brokers have, and in this one."""
+    files, context = authority.issue("broker"), trusting(authority)
+    flags = {
+        "connections_per_ip": 3,
+        "unauthenticated_per_ip": 3,
+        "handshake_timeout": 2.0,
+        "audit_log": str(tmp_path / "audit"),
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        if loop == "asyncio":
+            url = await stack.enter_async_context(Broker(settings(files, **flags)).serving(port=0))
+        else:
+            given = [f"--{name.replace('_', '-')}={value}" for name, value in flags.items()]
+            given += ["--tls-certificate", files.certificate, "--tls-key", files.key]
+            url = (await stack.enter_async_context(broker_process(*given))).url
+        port = int(url.split(":")[2].split("/")[0])
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+            async with over_tls(url, context):
+                pass
+        assert [await reader.read() for reader, _ in silent] == [b""] * 3  # cut off
+        for _ in range(20):  # data may come before TLS has begun
+            async with over_tls(url, context) as client:
+                await works(client)
+        _, plain = await asyncio.open_connection("127.0.0.1", port)
+        plain.write(b"GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(5):
+            while "http request" not in (tmp_path / "audit").read_text():  # noqa: ASYNC110 - nobody announces it
+                await asyncio.sleep(0.01)
+        for _, writer in (*silent, (None, plain)):
+            writer.close()
+
+    text = (tmp_path / "audit").read_text()
+    assert text.count('"code": "tls_failed"') == 4
+    assert "too_many_connections" in text
 
 
 async def test_the_sdk_shows_a_certificate_and_says_what_is_wrong_without_one(authority: Authority) -> None:

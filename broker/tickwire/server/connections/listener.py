@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import ssl
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
@@ -19,12 +20,14 @@ from ..configuration.settings import Settings
 from ..door.addresses import Address, Entry, parse_address
 from ..door.door import Door
 from ..door.proxies import BadProxyHeader, read_proxy_header
-from ..door.refusals import UpgradeRefused
+from ..door.refusals import TlsFailed, UpgradeRefused
 
 if TYPE_CHECKING:
     from .tls import Tls
 
 _KEEP_ALIVE = 10.0  # seconds between two plain HTTP requests, such as Prometheus's
+_ASKING = 60.0  # seconds after an answer in which the next must be asked for and taken: else nobody reads them
+_TURNED_AWAY = 64  # at the same time, that are told through TLS why; a handshake takes a millisecond
 _TICK, _SHORTEST_TICK = 1.0, 0.02  # seconds
 _LINGER = 1.0  # seconds that one who was turned away has to read why, or to send what nobody wants to have
 
@@ -54,6 +57,9 @@ class Listener:
         self._handshakes: dict[asyncio.Protocol, float] = {}  # in the order in which they were accepted
         self._entries: dict[web.RequestHandler, Entry] = {}  # of those whose address is known
         self._proxied: dict[web.RequestHandler, str] = {}  # what the PROXY protocol said
+        self._securing: set[asyncio.Task[None]] = set()  # TLS handshakes, which count as connections already
+        self._turning_away = 0  # of them, of those who only want to be told so
+        self._answered_at: dict[asyncio.Protocol, float] = {}  # of those who ask over plain HTTP, in that order
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.authority = ""
@@ -61,12 +67,9 @@ class Listener:
     async def start(self, host: str, port: int) -> None:
         await self._runner.setup()
         self._hear_of_ends()
-        loop, timeout = asyncio.get_running_loop(), self._settings.handshake_timeout
+        loop = asyncio.get_running_loop()
         try:
-            tls: dict[str, Any] = (
-                {} if self._tls is None else {"ssl": self._tls.context, "ssl_handshake_timeout": timeout}
-            )
-            self._server = await loop.create_server(self._accept, host, port, backlog=self._settings.backlog, **tls)
+            self._server = await loop.create_server(self._accept, host, port, backlog=self._settings.backlog)
         except BaseException:
             await self._runner.cleanup()
             raise
@@ -81,6 +84,8 @@ class Listener:
             self._timer.cancel()
         if self._server is not None:
             self._server.close()
+        for task in self._securing:
+            task.cancel()
         await self._runner.cleanup()
 
     def proxied(self, request: web.Request) -> str | None:
@@ -133,9 +138,14 @@ class Listener:
         except UpgradeRefused as refused:
             self._handshakes.pop(comer, None)
             self._refused(shown or "unknown", refused)
-            comer.turn_away(as_bytes(refused))
-            if rest:
-                comer.data_received(rest)
+            if self._tls is None:
+                comer.turn_away(transport, as_bytes(refused))
+                if rest:
+                    comer.data_received(rest)
+            elif self._turning_away < _TURNED_AWAY:
+                self._begin(self._say_through_tls(self._tls, comer, transport, as_bytes(refused)))
+            else:
+                transport.abort()
         else:
             self._pass_on(comer, transport, entry, rest, shown if comer.header is not None else None)
 
@@ -147,7 +157,10 @@ class Listener:
         rest: bytes = b"",
         proxied: str | None = None,
     ) -> None:
-        """What follows is HTTP, within the time that is left."""
+        """What follows is HTTP, or TLS and then HTTP, within the time that is left."""
+        if self._tls is not None and transport.get_extra_info("ssl_object") is None:
+            self._begin(self._secure(self._tls, comer, transport, entry))
+            return
         server = self._runner.server
         assert server is not None
         handler = server()
@@ -160,6 +173,49 @@ class Listener:
         handler.connection_made(transport)
         if rest:
             handler.data_received(rest)
+
+    # Who speaks TLS. That is not left to the loop's server: whoever is at the handshake would count nowhere.
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._securing.add(task)
+        task.add_done_callback(self._securing.discard)
+
+    async def _secure(self, tls: Tls, comer: Comer, transport: asyncio.Transport, entry: Entry | None) -> None:
+        secured, peer = None, transport.get_extra_info("peername")
+        try:
+            secured = await self._handshake(tls, comer, transport)
+        except (OSError, TimeoutError) as error:
+            self._refused(peer[0] if isinstance(peer, tuple) else "unknown", TlsFailed(_reason(error)))
+        finally:
+            if secured is None:
+                self._handshakes.pop(comer, None)
+                if entry is not None:
+                    entry.leave()
+        if secured is not None:
+            self._pass_on(comer, secured, entry, comer.early)
+
+    async def _say_through_tls(self, tls: Tls, comer: Comer, transport: asyncio.Transport, answer: bytes) -> None:
+        self._turning_away += 1
+        try:
+            secured = await self._handshake(tls, comer, transport)
+            comer.turn_away(secured, answer)
+            if comer.early:
+                comer.data_received(comer.early)
+        except (OSError, TimeoutError):
+            pass  # it was told why by others before it
+        finally:
+            self._turning_away -= 1
+
+    async def _handshake(self, tls: Tls, comer: Comer, transport: asyncio.Transport) -> asyncio.Transport:
+        loop, timeout = asyncio.get_running_loop(), self._settings.handshake_timeout
+        early, comer.early = comer.early, b""
+        if early:  # what came before this task had its turn; the loop tells TLS only then that it is connected
+            loop.call_soon(_feed, transport, early)
+        secured = await loop.start_tls(transport, comer, tls.context, server_side=True, ssl_handshake_timeout=timeout)
+        if secured is None or secured.is_closing():
+            raise ConnectionResetError("it went")
+        return secured
 
     # Who goes.
 
@@ -181,9 +237,13 @@ class Listener:
     def left(self, protocol: asyncio.Protocol) -> None:
         """It is not waited for any more."""
         self._handshakes.pop(protocol, None)
+        self._answered_at.pop(protocol, None)
 
     async def _answered(self, request: web.Request, response: web.StreamResponse) -> None:
         self._handshakes.pop(request.protocol, None)
+        self._answered_at.pop(request.protocol, None)
+        if not isinstance(response, web.WebSocketResponse):
+            self._answered_at[request.protocol] = asyncio.get_running_loop().time()
         response.headers.pop("Server", None)  # of which version we are is nobody's business
 
     def _tick(self) -> None:
@@ -195,11 +255,33 @@ class Listener:
             if deadline > now:
                 break
             late.append(protocol)
+        for protocol, at in self._answered_at.items():
+            if at + _ASKING > now:
+                break
+            late.append(protocol)
         for protocol in late:
-            del self._handshakes[protocol]
+            self.left(protocol)
             transport = getattr(protocol, "transport", None)
             if transport is not None:
                 transport.abort()
+
+
+def _feed(transport: asyncio.Transport, data: bytes) -> None:
+    """Give bytes to the TLS that has begun on a transport, as if they came now."""
+    protocol: Any = transport.get_protocol()  # a buffered one, of the loop's own
+    while data and protocol is not None:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]
+
+
+def _reason(error: Exception) -> str:
+    """Why a handshake failed, in a few words."""
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "no TLS").lower().replace("_", " ")
+    return "it took too long" if isinstance(error, TimeoutError) else "it went"
 
 
 def _http_logger() -> logging.Logger:
@@ -217,19 +299,19 @@ def _is_ours(record: logging.LogRecord) -> bool:
 class Comer(asyncio.Protocol):
     """Somebody of whom nothing is known but the address; before HTTP a header of the PROXY protocol may come."""
 
-    __slots__ = ("_answer", "_listener", "header", "transport", "turned_away")
+    __slots__ = ("_answer", "_listener", "early", "header", "transport", "turned_away")
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._answer = b""
         self.transport: asyncio.Transport | None = None
         self.header: bytes | None = None  # what has come of it, where there must be one
+        self.early = b""  # what came right behind a TLS handshake
         self.turned_away = False
 
-    def turn_away(self, answer: bytes) -> None:
+    def turn_away(self, transport: asyncio.Transport, answer: bytes) -> None:
         """Say why as soon as something is asked, whatever it is; a moment later the connection is gone."""
-        self.turned_away, self._answer = True, answer
-        assert self.transport is not None
+        self.turned_away, self._answer, self.transport = True, answer, transport
         asyncio.get_running_loop().call_later(_LINGER, self.transport.abort)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -243,6 +325,7 @@ class Comer(asyncio.Protocol):
             self._say_why(self.transport)
             return
         if self.header is None:
+            self.early += data
             return
         self.header += data
         try:

@@ -120,3 +120,10 @@ class ConnectingTooFast(_TooMany):
         self.limit, self.retry_after = per_second, wait
         text = f"{key} has made more than {per_second:g} new connections a second, which is the limit for one address"
         super().__init__("connecting_too_fast", text)
+
+
+class TlsFailed(UpgradeRefused):
+    """Nobody is told so: there is no way to."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("tls_failed", f"the TLS handshake failed: {why}")

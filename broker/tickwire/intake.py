@@ -33,6 +33,7 @@ _INFLATED_AT_ONCE = 256 << 10
 # frame every 4 us, and 32 reads of 256 KiB in a turn, one held the loop for seconds.
 _TURN_SECONDS, _MOST_SECONDS, _LEAST_SECONDS = 0.008, 0.004, 0.00025
 _LOOK_EVERY = 16  # frames of the reader, at the clock
+_BEHIND_THE_END = 1 << 20  # bytes
 _MESSAGE_COST = 64  # bytes that a message in the queue counts as beside its own: many have none
 _PIECES = 64  # of a frame that has not come whole
 _BINARY, _CLOSE, _PING = WSMsgType.BINARY, WSMsgType.CLOSE, WSMsgType.PING
@@ -124,6 +125,10 @@ class Intake(WebSocketDataQueue):
         self.open = False
         super().feed_data(_STIRRED, 0)
 
+    @property
+    def is_shut(self) -> bool:
+        return self._shut
+
     def shut(self) -> None:
         """Give nobody anything any more: of what still comes only a close is for `receive`, which may wait for it."""
         self.open, self.take, self._shut = False, _nobody, True
@@ -192,7 +197,7 @@ class _Reads:
     """
 
     __slots__ = (
-        "_done", "_folded", "_laid_aside", "_limit", "_masked", "_missing", "_protocol",
+        "_behind", "_done", "_folded", "_laid_aside", "_limit", "_masked", "_missing", "_protocol",
         "_reader", "_turn", "_turn_seen", "_used", "_waiting", "_waits_for_turn", "intake"
     )  # fmt: skip
 
@@ -207,6 +212,7 @@ class _Reads:
         self._laid_aside: list[bytes] | None = None  # bytes for which there is no room, or no time in this turn
         self._waits_for_turn = False
         self._done = False  # a close came, or something that must not
+        self._behind = 0  # bytes that came behind the end of the conversation
         self._turn_seen, self._used = -1, 0.0  # the seconds that it has had of that turn
 
     @property
@@ -236,6 +242,8 @@ class _Reads:
     def feed_data(self, data: bytes) -> tuple[bool, bytes]:
         if self._done:
             return False, b""
+        if self.intake.is_shut and self._is_enough(len(data)):
+            return False, b""
         if self._laid_aside is not None:
             self._laid_aside.append(data)
         elif len(data) < self._missing:
@@ -247,6 +255,15 @@ class _Reads:
                 self._missing = 0
             self._take(data)
         return False, b""
+
+    def _is_enough(self, size: int) -> bool:
+        """Whether so much has come since the end that no more is read, though a close may be behind it."""
+        self._behind += size
+        if self._behind <= _BEHIND_THE_END:
+            return False
+        self._done = True
+        self._protocol.pause_reading()
+        return True
 
     def feed_eof(self) -> None:
         intake = self.intake

@@ -187,14 +187,12 @@ async def test_who_asks_over_http_and_reads_no_answers_is_cut_off(monkeypatch: p
     async with Broker(Settings(handshake_timeout=0.2)).serving(port=0) as url, dialled(url) as raw:
         raw.writer.transport.pause_reading()  # type: ignore[attr-defined]
         request = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000
-        with pytest.raises((ConnectionError, asyncio.TimeoutError)):
-            async with asyncio.timeout(10):
-                while True:
-                    raw.writer.write(request)
-                    await raw.writer.drain()
-                    if raw.writer.is_closing():
-                        raise ConnectionResetError
-                    await asyncio.sleep(0.01)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1_000):
+                raw.writer.write(request)
+                await asyncio.wait_for(raw.writer.drain(), 10)
+                if raw.writer.is_closing():
+                    break
         assert raw.writer.is_closing()
 
 

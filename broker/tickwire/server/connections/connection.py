@@ -245,6 +245,7 @@ class Connection(Known):
     async def _close(self, goodbye: Goodbye) -> None:
         """Say why and close; a peer that does not answer the close in time is cut off."""
         self.closing = True
+        self._shut()
         self.ws.on_broken = None
         self._say(goodbye)
         self.session.leave()  # nothing may follow a close

@@ -80,11 +80,15 @@ def test_a_configuration_is_checked_without_a_start(tmp_path: Path) -> None:
         (("--config", str(good), "--tls-key", "/nowhere"), "tls_certificate is not"),
         (("--connections-per-ip", "many"), "must be an integer"),
         (("--host", "192.0.2.1", "--port", "0"), "has no such address"),
+        (("--data", str(good)), "is not a directory"),
+        (("--data", "/proc/x"), "cannot be written"),
     ):
         ended = tickwire("check-config", *arguments)
         assert (ended.code, ended.out) == (2, "")
         assert why in ended.err
-    with broker() as (_, url):
+    with broker(0, "--data", str(tmp_path / "data")) as (_, url):
+        ended = tickwire("check-config", "--port", "0", "--data", str(tmp_path / "data"))
+        assert (ended.code, "is in use by process" in ended.err) == (2, True)
         ended = tickwire("check-config", "--port", url.rpartition(":")[2].removesuffix("/ws"))
         assert (ended.code, "the address is in use" in ended.err) == (2, True)
 

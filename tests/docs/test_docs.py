@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 
 from docs.pages import ROOT, blocks, run
+from house.certificates import Authority
 from house.process import broker_process
 from tickwire.server import Broker, Settings
 from tickwire.wire import codes
@@ -31,10 +33,14 @@ async def test_the_code_of_a_page_runs_and_prints_what_the_page_says(name: str) 
 
 
 async def test_every_metric_is_described_as_the_broker_describes_it(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    files = authority.issue("broker")
+    tls = {"tls_certificate": files.certificate, "tls_key": files.key}
+    trusted = ssl.create_default_context(cafile=authority.file)
     async with (
-        Broker(Settings(data=str(tmp_path))).serving(port=0) as url,
+        Broker(Settings(data=str(tmp_path / "data"), **tls)).serving(port=0) as url,
         aiohttp.ClientSession() as session,
-        session.get(f"http://{urlsplit(url).netloc}/metrics") as answer,
+        session.get(f"https://{urlsplit(url).netloc}/metrics", ssl=trusted) as answer,
     ):
         exposed = await answer.text()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)$", exposed, re.MULTILINE))

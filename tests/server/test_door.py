@@ -335,6 +335,24 @@ async def test_who_goes_while_the_application_is_asked_leaves_nothing_behind() -
             assert isinstance(await greeted(client, "x"), Welcome)
 
 
+async def test_who_may_come_can_be_reloaded_and_what_cannot_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async with broker() as (made, url), connected(url, greet=False) as stays:
+        await greeted(stays, token())
+        made.reload(Settings(auth_secret=SECRET, deny="127.0.0.0/8", auth_issuer="us", max_topics=7, port=9))
+
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            async with connected(url, greet=False):
+                pass
+        made.reload(Settings(auth_secret=SECRET, auth_issuer="us"))
+        async with connected(url, greet=False) as comes:
+            assert "another issuer" in (await greeted(comes, token(iss="them"))).text
+        await stays.send(Publish(1, [Run("a", [b""])]))
+        assert await stays.expect(Ack)
+
+    (record,) = (record for record in caplog.records if "need another start" in record.message)
+    assert record.facts["settings"] == "port, max_topics"  # type: ignore[attr-defined]
+
+
 async def test_other_rights_of_the_configuration_act_on_who_is_connected() -> None:
     def settings(*topics: str) -> Settings:
         return Settings(auth_secret=SECRET, rights=[{"subject": "*", "subscribe": list(topics)}])

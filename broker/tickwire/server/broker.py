@@ -21,12 +21,12 @@ from tickwire.wire.errors import Refused
 from . import examples, logs
 from .audit import Audit
 from .configuration.configured import limits_of, store_of
-from .configuration.settings import Settings, SettingsError
+from .configuration.settings import SETTINGS, Settings, SettingsError
 from .connections.connection import Connection
 from .connections.heartbeat import Heartbeat
 from .connections.listener import Listener
 from .connections.websocket import CLOSE_TIMEOUT, Socket, socket_class
-from .door.door import Door, Hook, Visitor
+from .door.door import RELOADED, Door, Hook, Visitor
 from .door.refusals import Stopping, UpgradeRefused
 from .metrics import BrokerCollector, exposition
 from .pump import Pump
@@ -117,15 +117,20 @@ class Broker:
         self._end_revoked()
 
     def reload(self, settings: Settings) -> None:
-        """Take over keys, rights and what was revoked from other settings, for those who are connected too.
+        """Take over keys, rights and what was revoked from other settings, for those who are connected too; and for
+        those who come, who may.
 
-        Raises SettingsError, and then nothing has changed. All other settings stay as they were.
+        Raises SettingsError, and then nothing has changed. What else is another setting now is in the log: it needs
+        another start.
         """
         takes = [] if self.tls is None else [self.tls.reload(settings)]
         takes += [self._door.reload(settings), self._audit.reopen()]  # the last: what it has opened would stay so
         for take in takes:
             take()
         self._audit.record("reloaded")
+        others = [name for name in (*SETTINGS, "topics") if getattr(settings, name) != getattr(self.settings, name)]
+        if left := [name for name in others if name not in RELOADED]:
+            log.warning("these settings changed, and need another start", settings=", ".join(left))
         for connection in list(self._connections):
             connection.become(self._door.anew(connection.session.identity))
         self._end_revoked()

@@ -280,6 +280,14 @@ def test_whatever_comes_is_refused_in_our_own_words(token: str) -> None:
         tokens().identify(token)
 
 
+def test_a_file_may_have_several_keys_for_when_they_change() -> None:
+    check = tokens(*keys.of_bytes(pem(RSA) + b"# the next\n" + pem(ED)))
+
+    for private, algorithm in ((RSA, "RS256"), (ED, "EdDSA")):
+        shown = jwt.encode({"sub": "alice", "exp": NOW + 60}, private, algorithm)
+        assert check.identify(shown).subject == "alice"
+
+
 def test_a_subject_of_the_settings_has_no_brackets() -> None:
     assert RightsTable("[ab]dmin").is_for("[ab]dmin")
     assert not RightsTable("[ab]dmin").is_for("admin")

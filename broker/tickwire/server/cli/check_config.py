@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,12 +28,38 @@ def check_config(config: str | None, **flags: Any) -> int:
         Broker(settings)
     except SettingsError as error:
         raise Mistake(str(error)) from None
+    if settings.data:
+        _check_data(Path(settings.data).expanduser())
     try:
         _listen(settings)
     except OSError as error:
         raise Mistake(cannot_listen(settings, error)) from None
     click.echo("the configuration is good")
     return 0
+
+
+def _check_data(directory: Path) -> None:
+    """Raise Mistake unless a broker could keep its topics there. What is in it `check-data` reads."""
+    from tickwire.store.disk.errors import NotADirectory, StoreError, StoreReadOnly
+    from tickwire.store.disk.lock import Lock
+
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    try:
+        if not there.is_dir():
+            raise NotADirectory(str(there))
+        if not os.access(there, os.W_OK | os.X_OK) or os.statvfs(there).f_flag & os.ST_RDONLY or _is_proc(there):
+            raise StoreReadOnly(str(there), "permission denied")
+        if (directory / "lock").exists():
+            lock = Lock(directory)
+            lock.take()
+            lock.release()
+    except StoreError as error:
+        raise Mistake(str(error)) from None
+
+
+def _is_proc(path: Path) -> bool:
+    """Root may write everywhere but there."""
+    return path == Path("/proc") or Path("/proc") in path.parents
 
 
 def _listen(settings: Settings) -> None:

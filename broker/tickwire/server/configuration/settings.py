@@ -130,8 +130,8 @@ class Settings:
         False, "They say it with the PROXY protocol, v1 or v2, and nobody else may connect.", _ADDRESSES
     )
     origins: tuple[str, ...] = texts(
-        "Pages of these origins may connect, exactly; * is all. Others may not, but for those of the broker's own "
-        "address or localhost.",
+        "Pages of these origins may connect, exactly; * is all. Others may not, but for those that came from the very "
+        "address and port that they connect to, or from localhost and that port.",
         _ADDRESSES,
         "ORIGIN",
         check_origin,

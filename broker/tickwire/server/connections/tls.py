@@ -72,7 +72,9 @@ def _load(context: ssl.SSLContext, settings: Settings) -> None:
             raise SettingsError(
                 f"the key in {str(key)!r} is not that of the certificate in {str(certificate)!r}"
             ) from None
-        raise SettingsError(f"tls_key {_cannot(key or certificate, error)}") from None
+        if key is None:
+            raise SettingsError(f"there is no key in {str(certificate)!r}: tls_key must name its file") from None
+        raise SettingsError(f"tls_key {_cannot(key, error)}") from None
     except OSError as error:
         raise SettingsError(f"tls_key {_cannot(key or certificate, error)}") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from aiohttp import web
@@ -15,7 +15,7 @@ from .. import logs
 from ..configuration.settings import Settings
 from ..memory import Memory
 from ..open_files import most_connections
-from .addresses import Address, AddressBook, AddressLimits, Entry, is_in, keys_of, parse_address, parse_network
+from .addresses import Address, AddressBook, AddressLimits, Entry, Network, is_in, keys_of, parse_address, parse_network
 from .handshake import check_handshake
 from .keyring import Keyring
 from .origins import Origins
@@ -32,6 +32,32 @@ Hook = Callable[[str | None, web.Request], "Identity | Awaitable[Identity | None
 
 # Whoever sends one of these stands between somebody and us, and his being near says nothing of where that one is.
 _OF_PROXIES = ("Forwarded", "X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "Via")
+# What acts when the settings are reloaded; all else needs another start.
+RELOADED = frozenset(
+    (
+        "allow",
+        "anonymous",
+        "auth_algorithms",
+        "auth_audience",
+        "auth_issuer",
+        "auth_keys",
+        "auth_revoked",
+        "auth_secret",
+        "auth_secret_file",
+        "connections_per_48",
+        "connections_per_ip",
+        "connects_burst",
+        "connects_per_second",
+        "deny",
+        "forwarded_header",
+        "max_connections",
+        "origins",
+        "tls_certificate",
+        "tls_key",
+        "trusted_proxies",
+        "unauthenticated_per_ip",
+    )
+)
 _REVOKED = "the token, or its subject, was revoked"
 _NO_TOKEN = "this broker lets nobody in without a token"
 
@@ -59,7 +85,7 @@ class Door:
     def __init__(self, settings: Settings, hook: Hook | None = None) -> None:
         self._settings, self._hook = settings, hook
         self._origins = Origins(settings.origins)
-        self._trusted = tuple(parse_network(text) for text in settings.trusted_proxies)
+        self._trusted = _networks(settings.trusted_proxies)
         self.book = AddressBook(_address_limits(settings))
         self.memory = Memory(settings.max_memory)
         self.keyring = Keyring(settings)
@@ -132,13 +158,20 @@ class Door:
         return identity if self._hook is not None else self.tokens.anew(identity)
 
     def reload(self, settings: Settings) -> Callable[[], None]:
-        """What takes over keys, rights and what was revoked, for those who are connected too. Raises SettingsError."""
-        take_keys = self.keyring.read(settings)
-        self.look_for_revoked()
+        """What takes over the settings that RELOADED names: keys, rights and what was revoked hold for those who are
+        connected too, the others for those who come. Raises SettingsError."""
+        take_keys, origins = self.keyring.read(settings), Origins(settings.origins)
+        trusted, limits = _networks(settings.trusted_proxies), _address_limits(settings)
+        revoked = self.revoked.at(settings.auth_revoked)
+        revoked.look()
 
         def take() -> None:
             take_keys()
-            self.tokens.keys, self.tokens.tables = self.keyring.current, settings.rights
+            self._settings, self._origins, self._trusted, self.book.limits = settings, origins, trusted, limits
+            self.revoked = revoked
+            tokens = self.tokens
+            tokens.keys, tokens.tables, tokens.revoked = self.keyring.current, settings.rights, revoked.entries
+            tokens.accept(settings.auth_algorithms, settings.auth_issuer, settings.auth_audience)
 
         return take
 
@@ -229,6 +262,10 @@ def _is_passed_on(request: web.Request) -> bool:
     )
 
 
+def _networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    return tuple(parse_network(text) for text in texts)
+
+
 def _address_limits(settings: Settings) -> AddressLimits:
     cap = settings.connections_per_ip
     return AddressLimits(
@@ -238,8 +275,8 @@ def _address_limits(settings: Settings) -> AddressLimits:
         unauthenticated=settings.unauthenticated_per_ip or max(1, cap // 2),
         per_second=settings.connects_per_second,
         burst=settings.connects_burst or max(2 * cap, 4 * settings.connects_per_second),
-        allow=tuple(parse_network(text) for text in settings.allow),
-        deny=tuple(parse_network(text) for text in settings.deny),
+        allow=_networks(settings.allow),
+        deny=_networks(settings.deny),
     )
 
 

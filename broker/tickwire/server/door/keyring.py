@@ -45,6 +45,8 @@ class Keyring:
 
     def read(self, settings: Settings) -> Callable[[], None]:
         """What takes the keys that are in files now. Raises SettingsError where they cannot be used."""
+        if (settings.auth_keys if _is_url(settings.auth_keys) else "") != self._url:
+            raise SettingsError("auth_keys is a URL, or was one: another needs another start")
         given = self._in_files(settings)
 
         def take() -> None:

@@ -6,6 +6,7 @@ Imported where there are some: what it stands on takes 60 ms to load, and most b
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ SECRET_BYTES = 32  # RFC 7518 3.2: a key no shorter than the hash
 RSA_BITS = 2048  # RFC 7518 3.3
 _KEYS = 64  # of a JWKS: each without an id is tried
 _FILE_BYTES = 1 << 20
+_BLOCK = re.compile(rb"-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL)
 
 
 class Key:
@@ -66,7 +68,7 @@ def of_bytes(data: bytes) -> list[Key]:
     if len(data) > _FILE_BYTES:
         raise BadKeys(f"has more than {_FILE_BYTES} bytes, and cannot be a file of keys")
     if data.lstrip().startswith(b"-----BEGIN"):
-        return [_of_pem(data)]
+        return [_of_pem(block) for block in _BLOCK.findall(data) or [data]]
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):

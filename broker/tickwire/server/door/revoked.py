@@ -22,6 +22,14 @@ class Revoked:
         self._added: set[str] = set()
         self.entries: frozenset[str] = frozenset()
 
+    def at(self, path: str) -> Revoked:
+        """The same with another file, if it is one."""
+        if (Path(path).expanduser() if path else None) == self._path:
+            return self
+        other = Revoked(path)
+        other._added, other.entries = self._added, frozenset(self._added)
+        return other
+
     def add(self, *, subject: str | None = None, token: str | None = None) -> None:
         """Revoke for as long as this process lives."""
         self._added |= {f"sub:{subject}"} if subject is not None else set()

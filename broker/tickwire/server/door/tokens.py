@@ -43,9 +43,13 @@ class Tokens:
     ) -> None:
         self.keys, self.tables = list(keys), tuple(tables)
         self.revoked: frozenset[str] = frozenset()  # token ids, and `sub:` with subjects
-        self._algorithms, self._issuers, self._audiences = set(algorithms), set(issuers), set(audiences)
+        self.accept(algorithms, issuers, audiences)
         self._clock = clock
         self._anonymous: tuple[tuple[RightsTable, ...], Identity] | None = None
+
+    def accept(self, algorithms: Iterable[str], issuers: Iterable[str], audiences: Iterable[str]) -> None:
+        """What tokens must be signed with, by whom, and for whom; none is any."""
+        self._algorithms, self._issuers, self._audiences = set(algorithms), set(issuers), set(audiences)
 
     def identify(self, token: str) -> Identity:
         """Whose token it is. Raises Unauthorized, with a sentence that says nothing of the token itself."""

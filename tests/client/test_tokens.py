@@ -29,8 +29,9 @@ async def url() -> AsyncIterator[str]:
 
 
 async def test_a_token_is_shown_and_without_a_good_one_there_is_no_client(url: str) -> None:
-    async with connect(url, token=token()) as client:
-        await client.publish("a", 1)
+    for good in (token(), f"{token()}\n", lambda: f"{token()}\n"):
+        async with connect(url, token=good) as client:
+            await client.publish("a", 1)
     for shown, code in ((None, "unauthorized"), ("x", "unauthorized"), (token(-9), "token_expired")):
         with pytest.raises(Refused) as refused:
             await connect(url, token=shown)

@@ -20,12 +20,12 @@ def check_token(token: object) -> None:
 async def current(token: Token) -> str | None:
     """The token to show now. Raises what the application's function does, and TypeError where it gives none."""
     if not callable(token):
-        return token
+        return None if token is None else token.strip()  # files end with a newline
     given = token()
     given = await given if inspect.isawaitable(given) else given
     if not isinstance(given, str):
         raise TypeError(f"the token function gave {type(given).__name__}, but must give a str")
-    return given
+    return given.strip()
 
 
 def renew_in(token: Token, expires_at: float | None, now: float) -> float:

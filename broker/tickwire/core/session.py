@@ -49,6 +49,7 @@ from .trails import Trail
 
 _EARLIEST = ("earliest",)
 _TOGETHER_BYTES = 1_024  # of a frame, from which it is worth a look whether its payloads can be left as they stand
+_LOOK_EVERY = 8  # short frames, at the clock
 _SUBSCRIBES = (Subscribe, Consume)
 # While a commit is under way nothing is sealed, for several turns of the loop. A publisher with eight batches of 100 KB
 # in flight that was held to one turn's share had three of them in a commit.
@@ -88,9 +89,12 @@ class Session(Admission):
                 at += plain
                 if at == count:
                     break
-            self.receive(frames[at], now)
+            frame = frames[at]
+            self.receive(frame, now)
             at, decoded = at + 1, decoded + 1
-            if self.must_wait or self.clogged or clock() >= ends:
+            if self.must_wait or self.clogged:
+                break
+            if (len(frame) >= _TOGETHER_BYTES or not decoded % _LOOK_EVERY) and clock() >= ends:
                 break
         return at, decoded
 

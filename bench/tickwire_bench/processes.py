@@ -103,7 +103,9 @@ def broker(*options: object) -> Iterator[Server]:
 
 def broker_command(*options: object) -> list[str]:
     """How a broker is started that picks its port."""
-    command = [sys.executable, "-m", "tickwire", "serve", "--port", "0", "--connections-per-ip", CONNECTIONS, *options]
+    # All come from one address, and at once.
+    open_door = ("--connections-per-ip", CONNECTIONS, "--connects-per-second", "0")
+    command = [sys.executable, "-m", "tickwire", "serve", "--port", "0", *open_door, *options]
     return [str(word) for word in command]
 
 

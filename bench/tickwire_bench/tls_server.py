@@ -24,7 +24,7 @@ BACKLOG = 4_096
 async def serve(port: int) -> None:
     """Listen until SIGTERM."""
     app, over = web.Application(), asyncio.Event()
-    Broker(Settings(connections_per_ip=CONNECTIONS)).mount(app, path="/ws")
+    Broker(Settings(connections_per_ip=CONNECTIONS, connects_per_second=0)).mount(app, path="/ws")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(FILES / "cert.pem", FILES / "key.pem")
     runner = web.AppRunner(app, access_log=None)

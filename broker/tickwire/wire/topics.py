@@ -121,11 +121,12 @@ def _grammar(name: str) -> str | None:
     """What is wrong with a topic or pattern, as the end of a sentence."""
     if not name:
         return "is empty"
-    if len(name) > TOPIC_BYTES or len(name.encode("utf-8", "surrogatepass")) > TOPIC_BYTES:
+    plain = name.isascii()  # as most are; then a character is a byte, and none of them a surrogate
+    if len(name) > TOPIC_BYTES or (not plain and len(name.encode("utf-8", "surrogatepass")) > TOPIC_BYTES):
         return f"is longer than the limit of {TOPIC_BYTES} bytes"
     if _FORBIDDEN.search(name):
         return "has a space or control character"
-    if any("\ud800" <= character <= "\udfff" for character in name):
+    if not plain and any("\ud800" <= character <= "\udfff" for character in name):
         return "is not valid Unicode"
     segments = name.split(".")
     if len(segments) > TOPIC_LEVELS:

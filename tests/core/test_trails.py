@@ -5,11 +5,16 @@ from __future__ import annotations
 import pytest
 
 from house.link import House, Link, told
+from tickwire.core import session
 from tickwire.core.limits import Limits
 from tickwire.core.policy import Policies, Policy, PolicyFor
+from tickwire.core.rights import Identity
+from tickwire.core.session import PARTS
+from tickwire.fanout.catchup import CURSORS
 from tickwire.wire.codes import EPOCH, EVICTED, FREED
 from tickwire.wire.messages import (
     Delivery,
+    End,
     FromBroker,
     Publish,
     Refusal,
@@ -307,3 +312,70 @@ def test_more_topics_than_one_look_takes_are_all_found() -> None:
     messages = told(link.take())
     assert len({topic for topic, *_ in messages[:-1]}) == 8_000
     assert messages[-1] == ("join", 1)
+
+
+def many_topics(count: int = 5_000) -> House:
+    """With a message in each."""
+    house = House()
+    house.link().send(Publish(None, [Run(f"t.{number}", [b"x"]) for number in range(count)]))
+    house.flush()
+    return house
+
+
+def test_histories_begin_a_few_at_a_time_and_all_come() -> None:
+    house = many_topics()
+    link = house.link()
+    for id in range(20):
+        link.send(Subscribe(id, ">", since=("earliest",), once=True))
+    heaviest, ended, messages = 0, [], 0
+
+    while link.peer.trails:
+        house.flush()
+        house.engine.sweep()
+        heaviest = max(heaviest, sum(trail.weight for trail in link.peer.trails))
+        for message in link.take():
+            ended += [message.id] if isinstance(message, End) else []
+            messages += len(message.sections) if isinstance(message, Delivery) else 0
+
+    assert heaviest <= 3 * CURSORS  # not twenty times the topics
+    assert (sorted(ended), messages) == (list(range(20)), 20 * 5_000)
+
+
+def test_who_begins_with_the_last_misses_nothing_that_comes_before_its_topic_is_looked_at() -> None:
+    house = many_topics(1_000)
+    link, writer = house.link(), house.link()
+    link.send(Subscribe(1, ">", since=("last",)))
+    writer.send(Publish(None, [Run("t.7", [b"y", b"z"])]))
+    house.flush()  # shown first, and then the topics are looked at
+    while link.peer.trails:
+        house.engine.sweep()
+
+    of_7 = [(first, payloads) for topic, first, *rest in told(link.take()) if topic == "t.7" for payloads in rest]
+    assert of_7 == [(0, b"x"), (1, b"yz")]
+
+
+def test_only_so_many_patterns_of_which_a_part_may_be_read() -> None:
+    house = House()
+    link = house.link()
+    link.session.become(Identity.of("alice", subscribe=["a.*", "b.*"]), house.clock.now)
+    for id in range(PARTS + 1):
+        link.send(Subscribe(id, ">"))
+    link.send(Subscribe(PARTS + 1, "a.*"))
+    house.flush()
+
+    (refusal,) = (answer for answer in link.take() if isinstance(answer, Refusal))
+    assert (refusal.id, refusal.code, refusal.details) == (PARTS, "too_many_subscriptions", {"limit": PARTS})
+    assert len(link.peer.subscriptions) == PARTS + 1
+
+
+def test_only_so_many_positions_of_what_catches_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "POSITIONS", 10)
+    house = many_topics()
+    link, epoch = house.link(), house.engine.epoch
+    for id in range(2):
+        link.send(Subscribe(id, ">", seen=(epoch, 0), positions=[(f"t.{number}", 0) for number in range(6)]))
+    house.flush()
+
+    (refusal,) = (answer for answer in link.take() if isinstance(answer, Refusal))
+    assert (refusal.id, refusal.code) == (1, "too_many_subscriptions")
+    assert "10 positions" in refusal.text

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +17,7 @@ from .brake import Brake
 from .errors import ConnectionLost, Refused, TickwireError, WireError
 from .link import STIRRED, HttpRefused, Link, NoAnswer, open_link
 from .session import Session
-from .tokens import Token, current, renew_in
+from .tokens import NoToken, Token, current, renew_in
 
 log = logging.getLogger("tickwire_client")
 
@@ -31,11 +30,6 @@ _FINAL_CODES = {
     "version_unsupported", "subprotocol_required", "bad_upgrade", "token_in_url", "unauthorized", "token_expired",
     "token_revoked", "forbidden", "address_forbidden", "origin_forbidden"
 }  # fmt: skip
-
-
-class NoToken(ConnectionLost):
-    """The application's function gave no token. It is asked again with the next connection."""
-
 
 OnState = Callable[[str, str], None]
 
@@ -206,6 +200,7 @@ class Connection:
         """A link on which the broker has said welcome."""
         url = self._addresses.current
         link: Link | None = None
+        self._asking = False
         try:
             async with asyncio.timeout(self._handshake_s):
                 link = await open_link(url, compress=self._compress, ssl=self._ssl)
@@ -240,13 +235,13 @@ class Connection:
                 raise ConnectionLost(f"{self._addresses.current} said no welcome: {link.why}")
 
     async def _current_token(self) -> str | None:
-        self._asking = True
+        self._asking = True  # and so it stays where this is given up
         try:
-            return await current(self._token)
+            token = await current(self._token)
         except Exception as error:
             raise NoToken(f"the token function failed: {error!r}") from error
-        finally:
-            self._asking = isinstance(sys.exception(), asyncio.CancelledError)
+        self._asking = False
+        return token
 
     def _take_welcome(self, answer: bytes) -> None:
         try:

@@ -6,9 +6,15 @@ import inspect
 import math
 from collections.abc import Awaitable, Callable
 
+from .errors import ConnectionLost
+
 Token = str | Callable[[], str | Awaitable[str]] | None
 
 _SPENT = 0.8  # of the time that a token had left when it was shown, after which a newer one is
+
+
+class NoToken(ConnectionLost):
+    """The application's function gave no token. It is asked again with the next connection."""
 
 
 def check_token(token: object) -> None:

@@ -31,7 +31,7 @@ FRAMES_OF_A_READ = 2_048  # handed on together; one read may bring 40,000, and w
 _INFLATED_AT_ONCE = 256 << 10
 # Seconds of a turn: of all connections together, and of one while there is time, and where there is none. With an empty
 # frame every 4 us, and 32 reads of 256 KiB in a turn, one held the loop for seconds.
-_TURN_SECONDS, _MOST_SECONDS, _LEAST_SECONDS = 0.008, 0.004, 0.00025
+_TURN_SECONDS, MOST_SECONDS, _LEAST_SECONDS = 0.008, 0.004, 0.00025
 _LOOK_EVERY = 16  # frames of the reader, at the clock
 _BEHIND_THE_END = 1 << 20  # bytes
 _MESSAGE_COST = 64  # bytes that a message in the queue counts as beside its own: many have none
@@ -158,7 +158,7 @@ class Turn:
     @property
     def share(self) -> float:
         """The seconds that one connection may take."""
-        return max(_LEAST_SECONDS, min(_MOST_SECONDS, self._seconds))
+        return max(_LEAST_SECONDS, min(MOST_SECONDS, self._seconds))
 
     def spend(self, size: int) -> None:
         self._left -= size

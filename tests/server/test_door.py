@@ -18,6 +18,7 @@ from aiohttp import web
 
 from house.client import Client, connected
 from house.raw import UPGRADE, dialled, upgraded
+from house.tokens import SECRET, token
 from tickwire.server import Broker, Identity, Settings
 from tickwire.server.configuration.settings import SettingsError
 from tickwire.server.door.revoked import Revoked
@@ -38,12 +39,7 @@ from tickwire.wire.messages import (
     Welcome,
 )
 
-SECRET = "0123456789abcdef0123456789abcdef"
 AWAY = {"X-Forwarded-For": "203.0.113.5"}  # somebody stands between, so that it is not this machine
-
-
-def token(subject: str = "alice", lasts: float = 60.0, **claims: Any) -> str:
-    return jwt.encode({"sub": subject, "exp": time.time() + lasts} | claims, SECRET, "HS256")
 
 
 @contextlib.asynccontextmanager

@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 
 from house.raw import Raw
+from house.tokens import SECRET, token
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import (
     Bye,
@@ -32,7 +33,6 @@ from .attackers import answer, dial, last_words, said, upgrade
 from .casebook import Casebook
 from .harness import Siege
 
-SECRET = "0123456789abcdef0123456789abcdef"
 CAP, HOLDS = 64, 20
 PROXY = "127.7.0.1"
 
@@ -68,10 +68,6 @@ class Guarded:
             assert b" 101 " in await answer(raw)
             raw.send_message(encode(Hello(token=shown)))
             yield raw, await said(raw)
-
-
-def token(subject: str, lasts: float = 300.0, secret: str = SECRET, **claims: Any) -> str:
-    return jwt.encode({"sub": subject, "exp": time.time() + lasts} | claims, secret, "HS256")
 
 
 def write_settings(folder: Path, open_to: str = "open.>") -> Path:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .guarded import GUARDED, SECRET, Guarded, token, write_settings
+from house.tokens import SECRET, token
+
+from .guarded import GUARDED, Guarded, write_settings
 from .harness import P99_MS, besieged
 
 pytestmark = pytest.mark.timeout(120)

@@ -20,29 +20,23 @@ from .rights import Identity
 from .spending import Spending
 
 _NO_CONSUMERS: frozenset[int] = frozenset()  # shared: one of its own is 216 bytes a connection
-
 _LATEST = 2**53 - 1  # microseconds: what a number of JavaScript can hold
 
 
 class Admission(Spending):
     """A session as far as who it is. Where that takes time to find out, nothing else is acted on meanwhile."""
 
-    __slots__ = ("_asks", "_consumers", "_holding", "_host", "client", "greeted", "superseded")
+    __slots__ = ("_asks", "_consumers", "_holding", "client", "greeted", "host", "superseded")
 
     def __init__(self, engine: Engine, peer: Peer, host: Host | None = None) -> None:
         super().__init__(engine, peer)
-        self._host = host or NOBODY_ASKS
+        self.host = host or NOBODY_ASKS  # who is asked who it is
         self._asks: Hello | Refresh | None = None  # whose token is being looked at
         self._holding: Holding | None = None  # what its subject holds, where that is counted
         self._consumers = _NO_CONSUMERS  # the ids of its places in consumer groups
         self.greeted = False
         self.client: str | None = None  # what it says it is
         self.superseded = False  # the same publisher has come back over another connection
-
-    @property
-    def host(self) -> Host:
-        """Who is asked for it."""
-        return self._host
 
     def leave(self) -> None:
         """The connection is gone, or about to go. It may leave twice."""
@@ -72,7 +66,7 @@ class Admission(Spending):
             raise Goodbye("hello_expected", "a token came while another was looked at")
         self._asks = asks
         try:
-            identity = self._host.identify(token)
+            identity = self.host.identify(token)
         except Unauthorized as error:
             self.reject(error)
             return
@@ -130,7 +124,7 @@ class Admission(Spending):
         if self._tab is None:
             self._tab = self._engine.tab_of(identity, now)
             self._counts = self._tab is not None
-        self._host.identified(identity)
+        self.host.identified(identity)
         self._publishing.grant = identity.rights.publish
         if before.subscribe is not identity.rights.subscribe or before.consume is not identity.rights.consume:
             self._consumers = narrow(self._engine, self.peer, self._consumers, identity.rights, self._refuse, now)

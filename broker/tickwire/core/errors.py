@@ -26,9 +26,8 @@ class ReservedTopic(Refused):
 
 
 class TooManySubscriptions(Refused):
-    def __init__(self, limit: int, which: str = "") -> None:
-        what = f"subscriptions {which}".strip() if which != "with positions" else "positions in what catches up"
-        text = f"this connection has {limit} {what} already, which is the limit"
+    def __init__(self, limit: int, which: str = "subscriptions") -> None:
+        text = f"this connection has {limit} {which} already, which is the limit"
         super().__init__("too_many_subscriptions", text, {"limit": limit})
 
 

@@ -208,13 +208,13 @@ class Session(Admission):
         if readable != (pattern,):
             parts = sum([type(each) is Restricted for each in self.peer.subscriptions.values()])
             if parts + sum([isinstance(trail, Trail) and trail.is_part for trail in self.peer.trails]) >= PARTS:
-                raise TooManySubscriptions(PARTS, "to patterns of which it may read a part")
+                raise TooManySubscriptions(PARTS, "subscriptions to patterns of which it may read a part")
         return readable
 
     def _check_positions(self, subscribe: Subscribe) -> None:
         held = sum([trail.held for trail in self.peer.trails if isinstance(trail, Trail)])
         if subscribe.positions and held + len(subscribe.positions) > POSITIONS:
-            raise TooManySubscriptions(POSITIONS, "with positions")
+            raise TooManySubscriptions(POSITIONS, "positions in what catches up")
 
     def _answer(self, id: int, stream: int, offset: int | None) -> None:
         self._engine.reply(self.peer, encode(Subscribed(id, stream, self._engine.stamp, offset)))

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tickwire import __version__
 from tickwire.core.engine import Engine
-from tickwire.core.errors import Goodbye, NoMemory
+from tickwire.core.errors import Goodbye, NoMemory, Unauthorized
 from tickwire.core.session import Session
 from tickwire.fanout.frame import Deflater
 from tickwire.wire.errors import Refused
@@ -314,8 +314,10 @@ class Broker:
 
     def _end_revoked(self) -> None:
         for connection in list(self._connections):
-            if self._door.tokens.is_revoked(connection.session.identity):
-                connection.dismiss(Goodbye("token_revoked", "the token, or its subject, was revoked"))
+            try:
+                self._door.tokens.check_revoked(connection.session.identity)
+            except Unauthorized as revoked:
+                connection.dismiss(revoked)
 
     # What is asked over plain HTTP.
 

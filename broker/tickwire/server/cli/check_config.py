@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +47,17 @@ def _check_data(directory: Path) -> None:
     try:
         if not there.is_dir():
             raise NotADirectory(str(there))
-        if not os.access(there, os.W_OK | os.X_OK) or os.statvfs(there).f_flag & os.ST_RDONLY or _is_proc(there):
-            raise StoreReadOnly(str(there), "permission denied")
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise StoreReadOnly(str(there), (error.strerror or str(error)).lower()) from None
         if (directory / "lock").exists():
             lock = Lock(directory)
             lock.take()
             lock.release()
     except StoreError as error:
         raise Mistake(str(error)) from None
-
-
-def _is_proc(path: Path) -> bool:
-    """Root may write everywhere but there."""
-    return path == Path("/proc") or Path("/proc") in path.parents
 
 
 def _listen(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from tickwire.core.errors import Goodbye
 from tickwire.fanout.deliver import write_frames, write_now
 from tickwire.fanout.frame import close_frame, websocket_frame
 from tickwire.fanout.peer import Peer
-from tickwire.intake import NOTHING, Intake
+from tickwire.intake import MOST_SECONDS, NOTHING, Intake
 from tickwire.wire.codes import CODES
 from tickwire.wire.encode import encode
 from tickwire.wire.messages import Bye
@@ -33,7 +33,6 @@ log = logs.logger("tickwire.connection")
 
 # Neither `receive` nor the intake gives the loop a turn while aiohttp has frames: one read may bring 40,000.
 FRAMES_A_TURN = 256
-_MOST = 0.004  # seconds that frames are acted on in one go, where nobody counts them
 _LINGER = 1.0  # seconds
 _HALF_CLOSE = 0.25  # seconds; an aiohttp client that reads a close and the end at once says it was closed with 1006
 _NO_REFUSALS = {"going_away", "heartbeat_timeout", "taken_over", "too_slow"}  # ends that nobody is to blame for
@@ -191,7 +190,7 @@ class Connection(Known):
         """Act on frames within the read that brought them. What takes longer than that is left to the task."""
         self.heard = True
         pump, reads = self._pump, self._reads
-        left = _MOST if reads is None else reads.left
+        left = MOST_SECONDS if reads is None else reads.left
         if left <= 0:
             self._left_over(frames)
             return

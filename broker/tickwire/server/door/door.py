@@ -58,7 +58,6 @@ RELOADED = frozenset(
         "unauthenticated_per_ip",
     )
 )
-_REVOKED = "the token, or its subject, was revoked"
 _NO_TOKEN = "this broker lets nobody in without a token"
 
 
@@ -149,8 +148,7 @@ class Door:
 
     def still(self, identity: Identity) -> Identity:
         """Somebody who was known a moment ago. Raises Unauthorized where that is over."""
-        if self.tokens.is_revoked(identity):
-            raise Unauthorized(_REVOKED, "token_revoked", identity.subject)
+        self.tokens.check_revoked(identity)
         return self.anew(identity)
 
     def anew(self, identity: Identity) -> Identity:

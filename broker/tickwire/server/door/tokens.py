@@ -67,9 +67,13 @@ class Tokens:
         if expires_at <= self._clock():  # no leeway here: a connection ends at that moment too
             raise Unauthorized("the token has expired", "token_expired", subject)
         identity = Identity(subject, rights, expires_at, id if isinstance(id, str) else None, CLAIM in claims)
-        if self.is_revoked(identity):
-            raise Unauthorized("the token, or its subject, was revoked", "token_revoked", subject)
+        self.check_revoked(identity)
         return identity
+
+    def check_revoked(self, identity: Identity) -> None:
+        """Raise Unauthorized where its token or its subject was revoked."""
+        if self.is_revoked(identity):
+            raise Unauthorized("the token, or its subject, was revoked", "token_revoked", identity.subject)
 
     def is_revoked(self, identity: Identity) -> bool:
         return f"sub:{identity.subject}" in self.revoked or (
